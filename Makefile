@@ -1,0 +1,88 @@
+# Everything runs in .venv, which the first command makes. `make help` lists the commands.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DIGITS := data/certify/digits/cnn
+RADII := 0 0.25 0.5 0.75 1 1.5 2
+# Sphinx repeats no warning of a page that it does not read again: after a failure it forgets all.
+BUILD := $(BIN)/jupyter-book build . -q -W -n --keep-going
+TEX := texlive-xetex texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended \
+  texlive-plain-generic latexmk tex-gyre fonts-freefont-otf
+
+# What a stored output may depend on is the same here and in tools/notebooks.py.
+export PYTHONHASHSEED := 0
+export OMP_NUM_THREADS := 1
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.PHONY: help book test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf clean
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test]'
+	touch $(READY)
+
+book: $(READY) ## build the book from the stored outputs; nothing is executed
+	$(BIN)/python tools/notebooks.py check
+	$(BUILD) || { rm -rf _build/.doctrees; exit 1; }
+	@echo "Open _build/html/index.html in a browser, or run: make serve"
+
+test: notebooks certificates unit clean-book lint ## everything that fits in ten minutes
+
+notebooks: $(READY) ## execute every chapter and compare its outputs with the stored ones
+	$(BIN)/python tools/notebooks.py check
+	$(BIN)/python -m pytest --nbval --nbval-current-env -n 2 --dist loadfile book
+
+certificates: $(READY) ## certify 20 digits afresh, verify every certificate file, print the table
+	$(BIN)/python tools/recertify.py
+	$(BIN)/rslib verify data/certify
+	$(BIN)/rslib analyze $(DIGITS)/sigma_*.tsv --radii $(RADII)
+
+unit: $(READY) ## unit, statistical and doc tests
+	$(BIN)/python -m pytest -m "not slow" --doctest-modules tests rslib
+
+clean-book: $(READY) ## build the book from nothing, warnings as errors, and check its links
+	$(BIN)/python tools/notebooks.py check
+	rm -rf _build/html _build/.doctrees
+	$(BUILD)
+	$(BIN)/python tools/linkcheck.py _build/html
+
+test-slow: book ## the tests that take longer: browser, JupyterLab, interrupted runs, mutants
+	$(BIN)/python -m pytest -m slow tests
+
+lab: $(READY) ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab book
+
+serve: book ## serve the built book at http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+run: $(READY) ## execute a chapter and store its outputs: make run CH=08 (all without CH)
+	$(BIN)/python tools/notebooks.py run $(CH)
+
+lint: $(READY) ## style of the code, form of the notebooks, schema of the workflows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/notebooks.py check
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+
+verify: $(READY) ## recompute every radius in data/ from its counts
+	$(BIN)/rslib verify data
+
+bench: $(READY) ## time certification beside a plain loop
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+mutants: $(READY) ## put known mistakes into the library and see the tests fail
+	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py
+
+pdf: $(READY) ## typeset the book with xelatex
+	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: apt-get install $(TEX)"; exit 1; }
+	$(BIN)/jupyter-book build . -q -n --builder pdflatex
+	@echo "Open _build/latex/randomized-smoothing.pdf"
+
+clean: ## remove what was built; .venv stays
+	rm -rf _build

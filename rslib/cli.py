@@ -1,0 +1,491 @@
+"""``rslib`` on the command line: train, predict, certify, analyze, verify.
+
+Exit codes: 0 all is well; 1 a certificate failed verification; 2 bad arguments or unusable files;
+130 interrupted (run the same command again to go on).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import random
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rslib import evaluation, records, verifier
+
+__all__ = ["main"]
+
+_CERTIFICATES = Path("data/certify")
+_WEIGHTS = Path("data/models")
+_RADII = ("0", "0.25", "0.5", "0.75", "1", "1.5", "2")
+
+
+class _UsageError(ValueError):
+    """An argument that argparse could not judge by itself."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; messages for people go to standard error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    options.command_line = shlex.join(["rslib", *arguments])
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", getattr(options, "resume_hint", ""), file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output (head, say) has gone; that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, OSError) as error:
+        print(f"rslib {options.name}: {error}", file=sys.stderr)
+        return 2
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+def _train(options: argparse.Namespace) -> int:
+    import torch
+
+    from rslib import models, training
+
+    dataset = _load(options, "train")
+    sigma = _sigma(options.sigma)
+    default = _WEIGHTS / options.dataset / options.model / f"sigma_{options.sigma}.safetensors"
+    out = Path(options.out or default)
+    if out.suffix != ".safetensors":
+        raise _UsageError(f"--out must end in .safetensors, got {options.out!r}")
+    if out.exists() and not options.overwrite:
+        raise _UsageError(f"{out} exists; --overwrite replaces it")
+    torch.set_num_threads(options.threads)
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        network = models.build(options.model, dataset.shape, dataset.num_classes)
+    network.to(options.device)
+    hyper = {"epochs": options.epochs, "batch_size": options.batch_size}
+    hyper |= {"learning_rate": options.learning_rate, "seed": options.seed}
+    began = time.monotonic()
+    with _progress(options.epochs, "epochs") as bar:
+
+        def show(entry: dict) -> None:
+            bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
+            bar.update()
+
+        log = training.train(network, dataset, float(sigma), progress=show, **hyper)
+    wall_time = time.monotonic() - began
+    models.save_weights(network, out)
+    manifest = {
+        "format": "rslib-model/1",
+        "dataset": _describe(dataset),
+        "model": {"name": options.model, "sha256": models.file_sha256(out)},
+        "sigma": options.sigma,
+        "training": hyper | {"final": log[-1], "wall_time_s": round(wall_time, 1)},
+        **_provenance(options),
+    }
+    records.write_manifest(out.with_suffix(".json"), manifest)
+    print(f"{out}: noisy training accuracy {log[-1]['noisy_accuracy']:.3f}, {wall_time:.1f} s")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    dataset = _load(options, "test")
+    smoothed, _ = _smoothed(options, dataset)
+    indices = _indices(options.indices, len(dataset))
+    print("idx\tlabel\tpredict")
+    for idx in indices:
+        label = smoothed.predict(dataset.images[idx], options.n, options.alpha, index=idx)
+        print(f"{idx}\t{dataset.labels[idx]}\t{label}", flush=True)
+    return 0
+
+
+def _certify(options: argparse.Namespace) -> int:
+    dataset = _load(options, "test")
+    name = Path(options.weights).parent.name
+    out = Path(options.out or _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv")
+    beside = records.manifest_path(out)
+    known = records.read_manifest(beside, records.FORMAT) if beside.exists() else None
+    smoothed, model = _smoothed(options, dataset, known["plan"] if known else None)
+    indices = _indices(options.indices, len(dataset))
+    manifest = {
+        "format": "rslib-certificates/1",
+        "dataset": _describe(dataset),
+        "indices": indices,
+        "model": {
+            "name": model["model"]["name"],
+            "file": Path(os.path.relpath(options.weights, out.parent)).as_posix(),
+            "sha256": model["model"]["sha256"],
+        },
+        "sigma": options.sigma,
+        "n0": options.n0,
+        "n": options.n,
+        "alpha": options.alpha_text,
+        "two_sided": options.two_sided,
+        "noise": {
+            "kind": smoothed.noise.name,
+            "step": None if smoothed.noise.step is None else str(smoothed.noise.step),
+            "total_variation": repr(smoothed.noise.total_variation(dataset.images[0].size)),
+        },
+        "seed": options.seed,
+        "plan": smoothed.engine(dataset.shape).plan.to_dict(),
+        **_provenance(options),
+    }
+    options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
+    right = done = 0
+    with records.CertificateWriter(out, manifest) as writer:
+        todo = [idx for idx in indices if idx not in writer.done]
+        if writer.done:
+            print(f"{out}: {len(writer.done)} rows are there, {len(todo)} to do", file=sys.stderr)
+        with _progress(len(todo), "images") as bar:
+            for idx in todo:
+                row = _certified_row(smoothed, dataset, idx, options)
+                writer.append(row)
+                done, right = done + 1, right + row.correct
+                bar.set_postfix(right=f"{right / done:.3f}")
+                bar.update()
+    if options.quiet:
+        return 0
+    print(evaluation.table([records.read_certificates(out)], _RADII), end="")
+    return 0
+
+
+def _certified_row(smoothed, dataset, idx: int, options: argparse.Namespace) -> records.Row:
+    began = time.perf_counter()
+    certificate = smoothed.certify(
+        dataset.images[idx],
+        options.n0,
+        options.n,
+        options.alpha,
+        index=idx,
+        two_sided=options.two_sided,
+    )
+    label = int(dataset.labels[idx])
+    return records.Row(
+        idx=idx,
+        label=label,
+        predict=certificate.label,
+        radius=Decimal(f"{certificate.radius:.6f}"),
+        correct=certificate.label == label,
+        time=time.perf_counter() - began,
+        selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
+        estimation={c: k for c, k in enumerate(certificate.counts) if k},
+    )
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    files = [records.read_certificates(path) for path in options.files]
+    print(evaluation.table(files, options.radii, options.format, options.band), end="")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    reports = verifier.verify_paths(options.paths)
+    for report in reports:
+        for line in report.problems + report.notes:
+            print(line)
+        verdict = "all right" if report.ok else f"{len(report.problems)} problems"
+        print(f"{report.path}: {report.rows} certificates, {verdict}")
+    failed = sum(not report.ok for report in reports)
+    if options.replay and not failed:
+        failed = sum(not _replay(report.path, options) for report in reports)
+    return 1 if failed else 0
+
+
+def _replay(path: Path, options: argparse.Namespace) -> bool:
+    """Draw the noise of a few randomly chosen rows again and compare the counts."""
+    from rslib import datasets, models
+    from rslib.engine import Plan
+    from rslib.smoothing import SmoothedClassifier
+
+    file = records.read_certificates(path)
+    manifest = file.manifest
+    plan = Plan.from_dict(manifest["plan"])
+    described = manifest["dataset"]
+    dataset = datasets.load(described["name"], described["split"], options.root)
+    network = models.build(manifest["model"]["name"], dataset.shape, dataset.num_classes)
+    models.load_weights(network, Path(path).parent / manifest["model"]["file"])
+    smoothed = SmoothedClassifier(
+        network,
+        dataset.num_classes,
+        manifest["sigma"],
+        manifest["noise"]["step"],
+        noise=manifest["noise"]["kind"],
+        seed=manifest["seed"],
+        plan=plan,
+    )
+    chosen = random.SystemRandom().sample(file.rows, min(options.replay, len(file.rows)))
+    same = True
+    for row in tqdm(chosen, unit="image", disable=_quiet(), leave=False):
+        certificate = smoothed.certify(
+            dataset.images[row.idx],
+            manifest["n0"],
+            manifest["n"],
+            float(manifest["alpha"]),
+            index=row.idx,
+            two_sided=manifest["two_sided"],
+        )
+        for name, drawn in (
+            ("selection", certificate.selection_counts),
+            ("estimation", certificate.counts),
+        ):
+            recorded = getattr(row, name)
+            again = {c: k for c, k in enumerate(drawn) if k}
+            if recorded != again:
+                same = False
+                print(f"{path}: idx {row.idx}: {name} counts {recorded}, drawn again: {again}")
+    listed = " ".join(str(row.idx) for row in chosen)
+    print(f"{path}: {'identical' if same else 'NOT identical'} counts when drawn again: {listed}")
+    return same
+
+
+# -------------------------------------------------------------------------------------- helpers
+
+
+def _load(options: argparse.Namespace, split: str):
+    from rslib import datasets
+
+    return datasets.load(options.dataset, getattr(options, "split", None) or split, options.root)
+
+
+def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None = None):
+    """The smoothed classifier that the options describe, and its model's manifest."""
+    import torch
+
+    from rslib import models
+    from rslib.engine import Plan, fastest_plan
+    from rslib.smoothing import SmoothedClassifier
+
+    weights = Path(options.weights)
+    _sigma(options.sigma, least_positive=True)
+    if not weights.is_file():
+        raise _UsageError(f"--weights {weights}: no such file")
+    manifest = records.read_manifest(weights.with_suffix(".json"))
+    described = manifest.get("model")
+    if manifest.get("format") != "rslib-model/1" or not isinstance(described, dict):
+        raise _UsageError(f"{weights.with_suffix('.json')}: not the manifest of a model")
+    if models.file_sha256(weights) != described.get("sha256"):
+        raise _UsageError(f"{weights}: its SHA-256 is not the one in its manifest")
+    network = models.build(described.get("name"), dataset.shape, dataset.num_classes)
+    models.load_weights(network, weights)
+    if recorded_plan is not None:
+        plan = Plan.from_dict(recorded_plan)
+    elif options.rows is not None:
+        plan = Plan(options.backend, options.dtype, options.rows, options.threads, options.device)
+    else:
+        torch.set_num_threads(options.threads)
+        plan = fastest_plan(
+            network, dataset.num_classes, dataset.shape, options.device, options.dtype
+        )
+    smoothed = SmoothedClassifier(
+        network,
+        dataset.num_classes,
+        options.sigma,
+        None if options.noise == "float" else dataset.step,
+        noise=options.noise,
+        seed=options.seed,
+        plan=plan,
+    )
+    return smoothed, manifest
+
+
+def _sigma(text: str, least_positive: bool = False) -> Fraction:
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise _UsageError(f"--sigma must be a number, got {text!r}") from None
+    if value < 0 or (least_positive and value == 0):
+        raise _UsageError(f"--sigma must be {'positive' if least_positive else '>= 0'}, got {text}")
+    return value
+
+
+def _indices(text: str | None, size: int) -> list[int]:
+    """``START:STOP:STRIDE`` as in Python; all of the data set when empty."""
+    try:
+        parts = [int(part) if part else None for part in (text or "::").split(":")]
+        if not 2 <= len(parts) <= 3:
+            raise ValueError
+        chosen = list(range(size))[slice(*parts)]
+    except ValueError:
+        raise _UsageError(f"--indices must be START:STOP:STRIDE, got {text!r}") from None
+    if not chosen:
+        raise _UsageError(f"--indices {text} picks none of the {size} examples")
+    return chosen
+
+
+def _describe(dataset) -> dict:
+    return {
+        "name": dataset.name,
+        "split": dataset.split,
+        "step": str(dataset.step),
+        "shape": list(dataset.shape),
+        "num_classes": dataset.num_classes,
+        "size": len(dataset),
+    }
+
+
+def _provenance(options: argparse.Namespace) -> dict:
+    import numpy
+    import scipy
+    import torch
+
+    import rslib
+
+    device = platform.machine()
+    if options.device.startswith("cuda"):
+        device = torch.cuda.get_device_name(options.device)
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "rslib": rslib.__version__,
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "scipy": scipy.__version__,
+        },
+        "device": device,
+        "command": options.command_line,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _quiet() -> bool | None:
+    """Whether to hide progress bars: in CI always, else where standard error is no terminal."""
+    return True if os.environ.get("CI") else None
+
+
+def _progress(total: int, unit: str) -> tqdm:
+    return tqdm(total=total, unit=f" {unit}", disable=_quiet())
+
+
+# --------------------------------------------------------------------------------------- parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return value
+
+
+class _Alpha(argparse.Action):
+    """Keeps alpha as typed: the manifest holds the exact decimal."""
+
+    def __call__(self, parser, namespace, text, option_string=None) -> None:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < 1:
+            parser.error(f"argument --alpha: must be between 0 and 1, got {text}")
+        namespace.alpha, namespace.alpha_text = value, text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rslib",
+        description="Certified robustness by randomized smoothing.",
+        epilog="Exit codes: 0 well; 1 a certificate failed; 2 bad arguments or files; "
+        "130 interrupted.",
+    )
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        return added
+
+    def data(added: argparse.ArgumentParser) -> None:
+        added.add_argument("dataset", help="digits, cifar10 or folder")
+        added.add_argument("--root", help="folder of the data set (digits need none)")
+        added.add_argument("--sigma", required=True, help="standard deviation of the noise")
+        added.add_argument("--seed", type=_natural, default=0, help="fixes every draw (default 0)")
+        added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
+        added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
+
+    def sampling(added: argparse.ArgumentParser, n: int) -> None:
+        data(added)
+        added.add_argument("--weights", required=True, help="a .safetensors that `train` wrote")
+        added.add_argument("--split", choices=("train", "test"), default="test")
+        added.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
+        added.add_argument("--n", type=_positive, default=n, help=f"noisy copies (default {n})")
+        added.add_argument(
+            "--alpha",
+            action=_Alpha,
+            default=0.001,
+            help="probability of a false answer, at most (default 0.001)",
+        )
+        added.set_defaults(alpha_text="0.001")
+        added.add_argument(
+            "--noise",
+            choices=("grid", "float"),
+            default="grid",
+            help="grid: exact, certificates hold in floating point (default); float: not sound",
+        )
+        plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
+        plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
+        plan.add_argument("--backend", choices=("eager", "frozen"), default="frozen")
+        plan.add_argument(
+            "--dtype",
+            choices=("float32", "bfloat16", "float16"),
+            default="float32",
+            help="another number type is another base classifier",
+        )
+
+    added = command("train", _train, "Train a base classifier under Gaussian noise.")
+    data(added)
+    added.add_argument("--model", default="cnn", help="mlp, cnn, resnet20, ... (default cnn)")
+    added.add_argument("--epochs", type=_positive, default=200)
+    added.add_argument("--batch-size", type=_positive, default=64)
+    added.add_argument("--learning-rate", type=float, default=3e-3)
+    added.add_argument("--out", help="default data/models/DATASET/MODEL/sigma_SIGMA.safetensors")
+    added.add_argument("--overwrite", action="store_true", help="replace existing weights")
+
+    added = command("predict", _predict, "Predict with the smoothed classifier, or abstain.")
+    sampling(added, 1000)
+
+    added = command("certify", _certify, "Certify examples; goes on where it was stopped.")
+    sampling(added, 100_000)
+    added.add_argument("--n0", type=_positive, default=100, help="copies that pick the class")
+    added.add_argument("--two-sided", action="store_true", help="bound the runner-up too")
+    added.add_argument("--out", help="default data/certify/DATASET/MODEL/sigma_SIGMA.tsv")
+    added.add_argument("--quiet", action="store_true", help="print no table at the end")
+
+    added = command("analyze", _analyze, "Certified accuracy of certificate files, as a table.")
+    added.add_argument("files", nargs="+", metavar="FILE")
+    added.add_argument("--radii", nargs="+", default=_RADII, metavar="R")
+    added.add_argument(
+        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="of output"
+    )
+    added.add_argument(
+        "--band",
+        type=float,
+        metavar="CONFIDENCE",
+        help="also the half width of the simultaneous band for the population, say 0.95",
+    )
+
+    added = command("verify", _verify, "Recompute every radius from its counts; exit 1 if wrong.")
+    added.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER")
+    added.add_argument("--replay", type=_positive, metavar="K", help="also redraw K rows a file")
+    added.add_argument("--root", help="folder of the data set, for --replay")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""The engine: run a base classifier on noisy copies of one example and count its answers.
+
+Certifying costs n forward passes an example, so the network is prepared once: evaluation mode, no
+gradients, frozen and optimised for inference where that gives the same scores, buffers that are
+reused. Everything that can change a score in its last bits is fixed by a `Plan`, which is chosen
+once and recorded: the noise of an example is always the same, its counts are the same under one
+plan.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from numbers import Integral
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from rslib.noise import NoiseStream
+
+__all__ = ["BACKENDS", "Engine", "Plan", "default_plan", "fastest_plan"]
+
+BACKENDS = ("callable", "eager", "frozen")
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Values in one forward pass: large enough to keep a core busy, small enough for its cache.
+_VALUES_PER_PASS = 2**16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a base classifier is run; two runs under one plan give the same counts.
+
+    Attributes
+    ----------
+    backend : {"callable", "eager", "frozen"}
+        ``callable`` calls the base classifier as it is; ``eager`` a copy in evaluation mode;
+        ``frozen`` a traced, frozen copy.
+    dtype : {"float32", "bfloat16", "float16"}
+        Number type of weights and inputs. Another type is another base classifier.
+    rows : int
+        Noisy copies in one forward pass; the last pass is padded to as many.
+    threads : int
+        Threads of one operation on the CPU.
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+    """
+
+    backend: str = "frozen"
+    dtype: str = "float32"
+    rows: int = 1024
+    threads: int = 1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {self.backend!r}")
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {self.dtype!r}")
+        for name in ("rows", "threads"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        try:
+            torch.device(self.device)
+        except (RuntimeError, TypeError):
+            raise ValueError(f"device must name a torch device, got {self.device!r}") from None
+
+    def to_dict(self) -> dict:
+        """The plan as a manifest holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> Plan:
+        """The plan that a manifest holds.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, unknown or out of range.
+        """
+        expected = set(cls.__dataclass_fields__)
+        if not isinstance(fields, dict) or set(fields) != expected:
+            raise ValueError(f"plan must have the fields {sorted(expected)}, got {fields!r}")
+        return cls(**fields)
+
+
+def default_plan(base: Callable, shape: tuple[int, ...], device: str = "cpu") -> Plan:
+    """The plan that is used when none is given: it depends on its arguments alone.
+
+    Parameters
+    ----------
+    base : callable
+        The base classifier. A module is frozen on the CPU; anything else is called as it is.
+    shape : tuple of int
+        Shape of one example.
+    device : str
+        Where it runs.
+
+    Returns
+    -------
+    Plan
+    """
+    if not isinstance(base, nn.Module):
+        backend = "callable"
+    else:
+        backend = "frozen" if torch.device(device).type == "cpu" else "eager"
+    rows = max(16, min(4096, _VALUES_PER_PASS // max(1, math.prod(shape))))
+    if torch.device(device).type != "cpu":
+        rows = max(rows, 1024)
+    return Plan(backend, "float32", rows, torch.get_num_threads(), device)
+
+
+def fastest_plan(
+    base: Callable,
+    num_classes: int,
+    shape: tuple[int, ...],
+    device: str = "cpu",
+    dtype: str = "float32",
+    repeats: int = 3,
+) -> Plan:
+    """Time the backends at a few batch sizes on the given shape and return the fastest plan.
+
+    Parameters
+    ----------
+    base, num_classes, shape, device
+        As for `Engine`.
+    dtype : str
+        As in `Plan`; it is kept, not chosen.
+    repeats : int
+        Timed passes of each candidate, after one that is not counted; the fastest counts.
+
+    Returns
+    -------
+    Plan
+        The choice depends on the machine and its load: record it, and reuse it for every run that
+        has to give the same counts.
+    """
+    start = replace(default_plan(base, shape, device), dtype=dtype)
+    backends = ["callable"] if start.backend == "callable" else ["eager", "frozen"]
+    best, best_time = start, math.inf
+    for backend in backends:
+        for factor in (1, 2, 4):
+            plan = replace(start, backend=backend, rows=max(1, start.rows * factor // 2))
+            engine = Engine(base, num_classes, shape, plan)
+            if engine.plan.backend != backend:
+                continue
+            engine.forward()
+            for _ in range(repeats):
+                began = time.perf_counter()
+                engine.forward()
+                if engine.device.type == "cuda":
+                    torch.cuda.synchronize(engine.device)
+                taken = (time.perf_counter() - began) / plan.rows
+                if taken < best_time:
+                    best, best_time = plan, taken
+    return best
+
+
+class Engine:
+    """A base classifier made ready for many forward passes over one shape of input.
+
+    Parameters
+    ----------
+    base : callable
+        From a float batch (B, \\*shape) to scores (B, num_classes). A `torch.nn.Module` is copied:
+        the copy is put in evaluation mode and prepared, the module itself is never changed. A
+        module that was trained further since is noticed and copied again.
+    num_classes : int
+        Width K of the scores.
+    shape : tuple of int
+        Shape of one example.
+    plan : Plan, optional
+        Default: `default_plan`. A module that cannot be frozen faithfully (its trace warns, or
+        gives other scores) runs with the backend ``eager``; see the attribute ``plan``.
+
+    Attributes
+    ----------
+    plan : Plan
+        What is in force.
+    """
+
+    def __init__(
+        self,
+        base: Callable[[Tensor], Tensor],
+        num_classes: int,
+        shape: tuple[int, ...],
+        plan: Plan | None = None,
+    ) -> None:
+        self.base, self.num_classes, self.shape = base, num_classes, tuple(shape)
+        self.plan = plan or default_plan(base, self.shape)
+        if not isinstance(base, nn.Module):
+            self.plan = replace(self.plan, backend="callable")
+        self.device = torch.device(self.plan.device)
+        self._asked = self.plan
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.plan = self._asked
+        dtype = _DTYPES[self.plan.dtype]
+        rows = torch.zeros((self.plan.rows, *self.shape), device=self.device)
+        self._noisy = rows
+        self._copy = None
+        if not isinstance(self.base, nn.Module):
+            self._forward = lambda batch: self.base(batch.to(dtype))
+            return
+        self._copy = copy.deepcopy(self.base)
+        ready = copy.deepcopy(self.base).to(self.device, dtype).eval().requires_grad_(False)
+        if len(self.shape) == 3 and self.shape[0] > 1:
+            # Channels last is what convolution kernels want; with one channel it is the same.
+            ready = ready.to(memory_format=torch.channels_last)
+            self._noisy = rows.to(memory_format=torch.channels_last)
+        if self.plan.backend == "callable":
+            raise ValueError("backend 'callable' is for plain functions, got a torch module")
+        if self.plan.backend == "frozen":
+            frozen = _freeze(ready, self._noisy.to(dtype))
+            if frozen is None:
+                self.plan = replace(self.plan, backend="eager")
+            else:
+                ready = frozen
+        self._forward = lambda batch: ready(batch.to(dtype))
+
+    def _is_stale(self) -> bool:
+        """Whether the module's weights are no longer those that were copied."""
+        if self._copy is None:
+            return False
+        now, then = self.base.state_dict(), self._copy.state_dict()
+        return now.keys() != then.keys() or not all(torch.equal(now[k], then[k]) for k in now)
+
+    def forward(self) -> Tensor:
+        """One forward pass over the buffer as it stands: scores (rows, K), checked for shape."""
+        with torch.inference_mode(), _threads(self.plan.threads):
+            return self._scores()
+
+    def _scores(self) -> Tensor:
+        scores = self._forward(self._noisy)
+        expected = (self.plan.rows, self.num_classes)
+        if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
+            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(
+                f"num_classes is {self.num_classes}: the base classifier must return scores of "
+                f"shape {expected}, got {found}"
+            )
+        return scores
+
+    def count(self, stream: NoiseStream, n: int) -> np.ndarray:
+        """Classify n noisy copies and count the answers.
+
+        Parameters
+        ----------
+        stream : rslib.noise.NoiseStream
+            Where the noisy copies come from.
+        n : int
+            How many.
+
+        Returns
+        -------
+        numpy.ndarray
+            Int64 (K,), summing to n. The answer of a copy is the class of the highest score, the
+            lowest such class where scores tie.
+
+        Raises
+        ------
+        ValueError
+            If a score is not finite (dropping such a copy would bias the counts), or the scores
+            have the wrong shape.
+        """
+        if self._is_stale():
+            self._prepare()
+        counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.device)
+        finite = torch.ones((), dtype=torch.bool, device=self.device)
+        ones = torch.ones(self.plan.rows, dtype=torch.int64, device=self.device)
+        with torch.inference_mode(), _threads(self.plan.threads):
+            for start in range(0, n, self.plan.rows):
+                rows = min(self.plan.rows, n - start)
+                # The rows that a short last pass leaves over keep older noise and are not counted.
+                stream.fill(self._noisy[:rows])
+                scores = self._scores()[:rows]
+                finite &= torch.isfinite(scores).all()
+                counts.scatter_add_(0, scores.argmax(1), ones[:rows])
+        if not finite:
+            raise ValueError("base must return finite scores, got NaN or infinity under noise")
+        return counts.cpu().numpy()
+
+
+def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | None:
+    """The module traced and frozen, or None where its trace is not faithful.
+
+    A trace is a recording: a module that branches on its input makes the tracer warn, one that
+    draws random numbers outside torch gives other scores the next time. Both stay eager.
+    """
+    generator = torch.Generator(example.device).manual_seed(0)
+    probes = [
+        torch.rand(example.shape, generator=generator, device=example.device).to(example) * scale
+        for scale in (1.0, 4.0)
+    ]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        try:
+            traced = torch.jit.trace(ready, example, check_trace=False)
+            frozen = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+            for probe in probes:
+                expected, found = ready(probe).float(), frozen(probe).float()
+                scale = expected.abs().max().clamp_min(1.0)
+                tolerance = 1e-4 if example.dtype == torch.float32 else 5e-2
+                if not (expected - found).abs().max() <= tolerance * scale:
+                    return None
+        except Exception:  # whatever keeps the tracer from following, eager mode still works
+            return None
+    return frozen
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

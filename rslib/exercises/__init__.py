@@ -1,0 +1,258 @@
+"""Checks for the chapters' exercises: they say right or not yet, and hint without telling.
+
+>>> from rslib.exercises import check
+>>> verdict = check("08.1")
+Exercise 8.1: no answer yet.
+>>> verdict = check("08.1", 0.7)
+Exercise 8.1: not yet. Hint: insert the two bounds into the formula of Theorem 1, term by term.
+>>> verdict.correct
+False
+
+A chapter's checks live in a module of their own, ``ch08.py`` for chapter 8. A check is a function
+of the answer that returns a hint, or None when the answer is right::
+
+    @exercise("08.1", kind="by hand", expects="a number, such as 0.25")
+    def two_sided_radius(answer):
+        value = number(answer)
+        ...
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+__all__ = [
+    "Exercise",
+    "Verdict",
+    "WrongType",
+    "check",
+    "close",
+    "exercise",
+    "function",
+    "number",
+    "numeric_function",
+]
+
+KINDS = ("by hand", "by code", "break it", "open")
+
+
+class WrongType(Exception):
+    """The answer is not of the kind that the exercise asks for."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: its identifier, its kind, what an answer looks like, and the check."""
+
+    exercise_id: str
+    kind: str
+    expects: str
+    grade: Callable[[object], str | None]
+
+    @property
+    def name(self) -> str:
+        """Number of the exercise in the book, such as "8.1" for "08.1"."""
+        chapter, number_ = self.exercise_id.split(".")
+        return f"{int(chapter)}.{int(number_)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says: whether the answer is right, and the printed sentence."""
+
+    exercise_id: str
+    correct: bool
+    message: str
+
+    def _ipython_display_(self) -> None:
+        """Show nothing more in a notebook: the sentence has been printed already."""
+
+
+EXERCISES: dict[str, Exercise] = {}
+
+
+def exercise(exercise_id: str, *, kind: str, expects: str) -> Callable:
+    """Register a function as the check of an exercise.
+
+    Parameters
+    ----------
+    exercise_id : str
+        Two digits of chapter, a dot, the number: "08.1".
+    kind : {"by hand", "by code", "break it", "open"}
+    expects : str
+        What an answer looks like, to complete the sentence "The answer should be ...".
+
+    Returns
+    -------
+    callable
+        A decorator that leaves the function as it is.
+
+    Raises
+    ------
+    ValueError
+        If the identifier is malformed or taken, or the kind unknown.
+    """
+    if not re.fullmatch(r"\d\d\.\d+", exercise_id):
+        raise ValueError(f'exercise_id must look like "08.1", got {exercise_id!r}')
+    if exercise_id in EXERCISES:
+        raise ValueError(f"exercise_id must be new, got {exercise_id!r} a second time")
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+
+    def register(grade: Callable[[object], str | None]) -> Callable[[object], str | None]:
+        EXERCISES[exercise_id] = Exercise(exercise_id, kind, expects, grade)
+        return grade
+
+    return register
+
+
+def check(exercise_id: str, answer: object = None) -> Verdict:
+    """Check an answer to an exercise, print the verdict and return it.
+
+    Parameters
+    ----------
+    exercise_id : str
+        As the chapter names it: "08.1" (or "8.1").
+    answer : object
+        A number, an expression, a function or a choice: the exercise says which. None and ``...``
+        mean that there is no answer yet. Whatever else is given, the check never raises.
+
+    Returns
+    -------
+    Verdict
+        ``verdict.correct`` is True for a right answer, else False.
+
+    Raises
+    ------
+    ValueError
+        If there is no exercise of that name.
+
+    Examples
+    --------
+    >>> verdict = check("08.1", "a lot")
+    Exercise 8.1: not yet. Hint: the answer should be a number, such as 0.25 (got str).
+    """
+    item = _find(exercise_id)
+    if answer is None or answer is ...:
+        correct, sentence = False, "no answer yet."
+    else:
+        hint = _hint(item, answer)
+        correct = hint is None
+        sentence = "right." if correct else f"not yet. Hint: {hint}"
+    verdict = Verdict(item.exercise_id, correct, f"Exercise {item.name}: {sentence}")
+    print(verdict.message)
+    return verdict
+
+
+def _find(exercise_id: str) -> Exercise:
+    parts = re.fullmatch(r"(\d{1,2})\.(\d+)", exercise_id) if isinstance(exercise_id, str) else None
+    if parts:
+        chapter, place = int(parts[1]), int(parts[2])
+        module = f"{__name__}.ch{chapter:02d}"
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module:  # the chapter exists, but something that it needs does not
+                raise
+        item = EXERCISES.get(f"{chapter:02d}.{place}")
+        if item:
+            return item
+    raise ValueError(f'exercise_id must name an exercise, such as "08.1", got {exercise_id!r}')
+
+
+def _hint(item: Exercise, answer: object) -> str | None:
+    expectation = f"the answer should be {item.expects}"
+    try:
+        return item.grade(answer)
+    except WrongType as error:
+        return str(error) or f"{expectation} (got {type(answer).__name__})."
+    except Exception as error:  # whatever a reader hands in, the page must go on
+        return f"reading it raised {type(error).__name__}; {expectation}."
+
+
+def number(answer: object, *, finite: bool = True) -> float:
+    """Read an answer as one real number: a float, a fraction, a SymPy constant, a 0-d array.
+
+    Parameters
+    ----------
+    answer : object
+    finite : bool
+        Refuse infinite numbers. NaN is refused always.
+
+    Raises
+    ------
+    WrongType
+        If it is not such a number.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> number(Fraction(1, 4))
+    0.25
+    """
+    # float() also reads strings and True, which are slips rather than numbers here.
+    if isinstance(answer, str | bytes | bool) or callable(answer):
+        raise WrongType
+    try:
+        value = float(answer)
+    except Exception as error:
+        raise WrongType from error
+    if math.isnan(value) or (finite and math.isinf(value)):
+        raise WrongType(f"the answer should be a finite number (got {value}).")
+    return value
+
+
+def function(answer: object) -> Callable:
+    """Read an answer as a function; calling it turns the reader's exceptions into hints.
+
+    Raises
+    ------
+    WrongType
+        If it cannot be called. The returned function raises WrongType, naming the arguments,
+        where the reader's function raises.
+    """
+    if not callable(answer):
+        raise WrongType
+
+    def call(*arguments: object) -> object:
+        try:
+            return answer(*arguments)
+        except Exception as error:
+            shown = ", ".join(repr(argument) for argument in arguments)
+            raise WrongType(
+                f"your function raised {type(error).__name__} on the arguments ({shown})."
+                if len(shown) < 100
+                else f"your function raised {type(error).__name__}: {error}."
+            ) from error
+
+    return call
+
+
+def numeric_function(answer: object) -> Callable[..., float]:
+    """Read an answer as a function that returns a number, as `function` and `number` do.
+
+    The number may be infinite, as a radius can be.
+    """
+    call = function(answer)
+
+    def value(*arguments: object) -> float:
+        returned = call(*arguments)
+        try:
+            return number(returned, finite=False)
+        except WrongType as error:
+            raise WrongType(
+                f"your function should return one number (got {type(returned).__name__})."
+                if not str(error)
+                else "your function should return one number (got nan)."
+            ) from error
+
+    return value
+
+
+def close(value: float, target: float, relative: float = 2e-3) -> bool:
+    """Whether two numbers agree to about three significant digits."""
+    return math.isclose(value, target, rel_tol=relative, abs_tol=1e-12)

@@ -1,0 +1,289 @@
+"""The figures' one style, and the drawings that more than one chapter needs.
+
+Colours are those of Okabe and Ito, which readers with any kind of colour vision can tell apart;
+every line also has a dash pattern of its own, so a figure survives a black-and-white printer.
+Figures stand on white, so they stay readable on a page in dark mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import cycle
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import ListedColormap, to_rgb
+from scipy.stats import norm
+
+import rslib
+
+__all__ = [
+    "COLOURS",
+    "LINE_STYLES",
+    "certified_accuracy_curve",
+    "decision_regions",
+    "figure1",
+    "normal_density_and_distribution",
+    "use_style",
+]
+
+COLOURS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "red": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "black": "#000000",
+}
+LINE_STYLES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1))]
+FIGURE_SIZE = (7.0, 3.6)  # inches; every figure of the book is this wide
+
+
+def use_style() -> None:
+    """Set the book's style for all figures that follow.
+
+    The same code then writes the same bytes twice, as PNG and (given no date) as SVG.
+
+    Examples
+    --------
+    >>> use_style()
+    >>> mpl.rcParams["svg.hashsalt"]
+    'rslib'
+    """
+    mpl.rcdefaults()
+    mpl.rcParams.update(
+        {
+            "axes.prop_cycle": mpl.cycler(color=list(COLOURS.values()))
+            + mpl.cycler(linestyle=LINE_STYLES),
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlesize": "medium",
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 144,
+            "figure.facecolor": "white",
+            "figure.figsize": FIGURE_SIZE,
+            "font.size": 10.0,
+            "grid.alpha": 0.3,
+            "legend.framealpha": 1.0,
+            "lines.linewidth": 1.8,
+            "savefig.facecolor": "white",
+            "svg.hashsalt": "rslib",
+        }
+    )
+
+
+def _tint(colour: str, amount: float) -> tuple[float, float, float]:
+    """Mix a colour with white; amount 0 leaves it, 1 gives white."""
+    return tuple(amount + (1 - amount) * channel for channel in to_rgb(colour))
+
+
+def _class_colours(num_classes: int) -> list[str]:
+    names = cycle(list(COLOURS.values())[:-1])
+    return [next(names) for _ in range(num_classes)]
+
+
+def decision_regions(
+    ax: plt.Axes, labels: np.ndarray, extent: Sequence[float], num_classes: int
+) -> None:
+    """Colour a plane by class.
+
+    Parameters
+    ----------
+    ax : Axes
+    labels : ndarray of int, shape (rows, columns)
+        Class at each point of a regular grid; row 0 is the smallest second coordinate.
+    extent : (left, right, bottom, top)
+        Edges of the grid in input units.
+    num_classes : int
+        Class c always has the colour number c, whichever classes occur.
+    """
+    tints = ListedColormap([_tint(colour, 0.55) for colour in _class_colours(num_classes)])
+    ax.imshow(
+        labels,
+        origin="lower",
+        extent=extent,
+        cmap=tints,
+        vmin=-0.5,
+        vmax=num_classes - 0.5,
+        interpolation="nearest",
+    )
+    ax.grid(False)
+    ax.set(xlabel="$x_1$ (input units)", ylabel="$x_2$ (input units)", aspect="equal")
+
+
+def figure1(
+    base: Callable[[np.ndarray], np.ndarray],
+    x: Sequence[float],
+    sigma: float,
+    probabilities: Sequence[float],
+    *,
+    p_a_lower: float,
+    p_b_upper: float,
+    class_names: Sequence[str] | None = None,
+    half_width: float | None = None,
+) -> plt.Figure:
+    """Draw what smoothing does at one input of the plane (Figure 1 of Cohen et al.).
+
+    Left: the decision regions of the base classifier, and circles of radius sigma, 2 sigma and
+    3 sigma around x, level sets of N(x, sigma^2 I). Right: how often each class is the answer
+    under that noise, with a lower bound for the top class and one upper bound for all others.
+
+    Parameters
+    ----------
+    base : callable
+        Maps points, shape (..., 2), to classes 0 .. K-1, shape (...).
+    x : pair of floats
+        The input, in input units.
+    sigma : float
+        Standard deviation of the noise in each coordinate, input units.
+    probabilities : sequence of K floats
+        P(f(x + noise) = c) for each class c.
+    p_a_lower, p_b_upper : float
+        Bounds on the largest probability from below and on all others from above.
+    class_names : sequence of K strings, optional
+        Default "class 0", "class 1", ...
+    half_width : float, optional
+        Half the side of the square drawn around x; default 3.4 sigma.
+
+    Returns
+    -------
+    Figure
+
+    References
+    ----------
+    cohen2019, Figure 1. Chapters 3 and 8.
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
+    num_classes, top = len(probabilities), int(probabilities.argmax())
+    names = class_names or [f"class {c}" for c in range(num_classes)]
+    reach = half_width or 3.4 * sigma
+    offsets = np.linspace(-reach, reach, 401)
+    points = np.stack(np.meshgrid(x[0] + offsets, x[1] + offsets), axis=-1)
+    extent = (x[0] - reach, x[0] + reach, x[1] - reach, x[1] + reach)
+
+    figure, (left, right) = plt.subplots(1, 2)
+    decision_regions(left, base(points), extent, num_classes)
+    for k in (1, 2, 3):
+        left.add_patch(plt.Circle(x, k * sigma, fill=False, linestyle=":", linewidth=1.2))
+    left.plot(*x, "k.", markersize=8)
+    left.annotate("$x$", x, xytext=(5, 5), textcoords="offset points")
+    left.set_title(r"base classifier $f$; circles at $\sigma, 2\sigma, 3\sigma$")
+
+    colours = [_tint(colour, 0.3) for colour in _class_colours(num_classes)]
+    right.bar(names, probabilities, color=colours, edgecolor="black", linewidth=0.8)
+    for c in range(num_classes):
+        bound = p_a_lower if c == top else p_b_upper
+        right.hlines(bound, c - 0.4, c + 0.4, color="black", linestyle="--" if c == top else ":")
+    right.annotate(
+        r"$\underline{p_A}$", (top + 0.4, p_a_lower), xytext=(3, -4), textcoords="offset points"
+    )
+    runner_up = int(np.argsort(probabilities)[-2])
+    right.annotate(
+        r"$\overline{p_B}$", (runner_up, p_b_upper), xytext=(-4, 5), textcoords="offset points"
+    )
+    right.set(ylim=(0, 1), ylabel="probability under noise", title=r"the vote $f(x+\varepsilon)$")
+    right.grid(axis="x", visible=False)
+    return figure
+
+
+def normal_density_and_distribution() -> plt.Figure:
+    """Draw the standard normal density and its distribution function, side by side.
+
+    Returns
+    -------
+    Figure
+        One shaded area under the density and the same number as a height of the distribution
+        function, so that the two graphs can be read together.
+    """
+    t, mark = np.linspace(-4, 4, 401), 1.0
+    figure, (left, right) = plt.subplots(1, 2)
+    left.plot(t, norm.pdf(t))
+    inside = t <= mark
+    left.fill_between(t[inside], norm.pdf(t[inside]), alpha=0.25)
+    left.annotate(f"area $\\Phi(1)$\n= {norm.cdf(mark):.3f}", (-0.2, 0.1), ha="center")
+    left.set(xlabel="$t$ (standard deviations)", ylabel=r"$\varphi(t)$", ylim=(0, 0.45))
+    left.set_title(r"density $\varphi$")
+    right.plot(t, norm.cdf(t), color=COLOURS["red"])
+    right.vlines(mark, 0, norm.cdf(mark), color="black", linestyle=":", linewidth=1.2)
+    right.hlines(norm.cdf(mark), -4, mark, color="black", linestyle=":", linewidth=1.2)
+    right.annotate(rf"$\Phi(1)={norm.cdf(mark):.3f}$", (-3.9, norm.cdf(mark) + 0.03))
+    right.set(xlabel="$t$ (standard deviations)", ylabel=r"$\Phi(t)$", ylim=(0, 1.05))
+    right.set_title(r"distribution function $\Phi$")
+    return figure
+
+
+def certified_accuracy_curve(
+    ax: plt.Axes,
+    files: Sequence,
+    labels: Sequence[str] | None = None,
+    *,
+    radii: Sequence[float] | None = None,
+    band: bool = True,
+    confidence: float = 0.95,
+    max_radius: bool = True,
+) -> None:
+    """Draw certified accuracy against radius, one line a certificate file.
+
+    Parameters
+    ----------
+    ax : Axes
+    files : sequence of CertificateFile, or of lists of rows
+        As ``records.read_certificates`` returns them.
+    labels : sequence of str, optional
+        Legend entries; default the noise level of each manifest, or the place in the sequence.
+    radii : sequence of float, optional
+        Where to evaluate, l2 radii in input units, ascending. Default: every radius that
+        occurs, and a little beyond the largest, which gives the curve exactly.
+    band : bool
+        Shade the confidence band of ``evaluation.accuracy_band`` at level `confidence`.
+    max_radius : bool
+        Mark the largest radius that the file's number of samples can give with a dot on the
+        radius axis. Needs the manifest; files without one get no dot.
+
+    Raises
+    ------
+    ValueError
+        If `files` is empty or `labels` has another length.
+
+    References
+    ----------
+    cohen2019, Figure 6. Chapter 10.
+    """
+    if not files:
+        raise ValueError(f"files must hold at least one certificate file, got {files!r}")
+    if labels is not None and len(labels) != len(files):
+        raise ValueError(f"labels must have one entry a file ({len(files)}), got {len(labels)}")
+    manifests = [getattr(file, "manifest", None) for file in files]
+    all_rows = [getattr(file, "rows", file) for file in files]
+    if labels is None:
+        labels = [
+            rf"$\sigma$ = {manifest['sigma']}" if manifest else f"file {place}"
+            for place, manifest in enumerate(manifests, start=1)
+        ]
+    if radii is None:
+        occurring = {float(row.radius) for rows in all_rows for row in rows}
+        radii = sorted({0.0, *occurring, 1.05 * max(occurring) or 1.0})
+
+    for rows, manifest, label in zip(all_rows, manifests, labels, strict=True):
+        # Accuracy at r counts radii >= r: the curve is continuous from the left.
+        accuracy = rslib.evaluation.certified_accuracy(rows, radii)
+        (line,) = ax.plot(radii, accuracy, label=label, drawstyle="steps-pre")
+        if band:
+            lower, upper = rslib.evaluation.accuracy_band(rows, radii, confidence=confidence)
+            ax.fill_between(
+                radii, lower, upper, step="pre", color=line.get_color(), alpha=0.15, linewidth=0
+            )
+        if max_radius and manifest:
+            limit = rslib.certificates.max_certified_radius(
+                manifest["n"], float(manifest["alpha"]), float(manifest["sigma"])
+            )
+            ax.plot(
+                [limit], [0], marker="o", clip_on=False, color=line.get_color(), linestyle="none"
+            )
+    ax.set(xlabel=r"$\ell_2$ radius $r$ (input units)", ylabel="certified accuracy", ylim=(0, 1))
+    ax.set_xlim(left=0)
+    ax.legend()

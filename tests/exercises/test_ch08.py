@@ -1,0 +1,233 @@
+"""The checks of chapter 8 accept right answers, however written, and know the common mistakes."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.stats import beta, binom, norm
+
+from rslib import certificates, confidence
+from rslib.exercises import EXERCISES, check
+
+check("08.1")
+CHAPTER = sorted(name for name in EXERCISES if name.startswith("08."))
+p_a, p_b, s = sp.symbols("p_a p_b s")
+erfinv_half = sp.sqrt(2) * sp.erfinv(sp.Rational(4, 5))
+
+
+def two_sided(counts, label, alpha, sigma):
+    a, b = confidence.runner_up_bounds(counts, label, alpha)
+    return max(0.0, float(certificates.certified_radius(a, sigma, b)))
+
+
+def two_sided_scipy(counts, label, alpha, sigma):
+    counts = [int(count) for count in counts]
+    n, k, rival = sum(counts), counts[label], max(counts[:label] + counts[label + 1 :])
+    a = beta.ppf(alpha / 2, k, n - k + 1) if k else 0.0
+    b = beta.isf(alpha / 2, rival + 1, n - rival) if rival < n else 1.0
+    return np.float64(sigma / 2 * (norm.ppf(a) - norm.ppf(b))) if a > b else 0
+
+
+def two_sided_search(counts, label, alpha, sigma):
+    """The bounds by bisection on the binomial tail."""
+    from scipy.optimize import brentq
+
+    n, k, rival = int(sum(counts)), int(counts[label]), int(max(np.delete(counts, label)))
+    if k <= rival:
+        return 0.0
+    a = brentq(lambda p: binom.sf(k - 1, n, p) - alpha / 2, 1e-12, 1 - 1e-12, xtol=1e-14)
+    b = brentq(lambda p: binom.cdf(rival, n, p) - alpha / 2, 1e-12, 1 - 1e-12, xtol=1e-14)
+    return max(sigma * (norm.ppf(a) + norm.isf(b)) / 2, 0)
+
+
+def two_sided_all_rivals(counts, label, alpha, sigma):
+    a = confidence.lower_bound(counts[label], counts.sum(), alpha / 2)
+    b = confidence.upper_bound(np.delete(counts, label), counts.sum(), alpha / 2).max()
+    return sp.Float(certificates.certified_radius(a, sigma, b)) if a > b else sp.Integer(0)
+
+
+def not_clipped(counts, label, alpha, sigma):
+    a, b = confidence.runner_up_bounds(counts, label, alpha)
+    return certificates.certified_radius(a, sigma, b)
+
+
+def alpha_not_split(counts, label, alpha, sigma):
+    return two_sided(counts, label, 2 * alpha, sigma)
+
+
+def one_sided(counts, label, alpha, sigma):
+    a = confidence.lower_bound(counts[label], counts.sum(), alpha)
+    return max(0.0, certificates.certified_radius(a, sigma))
+
+
+def bonferroni(counts, label, alpha, sigma):
+    return two_sided(counts, label, 2 * alpha / len(counts), sigma)
+
+
+def frequencies(counts, label, alpha, sigma):
+    share = counts / counts.sum()
+    with np.errstate(all="ignore"):
+        radius = sigma / 2 * (norm.ppf(share[label]) - norm.ppf(np.delete(share, label).max()))
+    return max(0.0, radius)
+
+
+def no_factor_half(counts, label, alpha, sigma):
+    return 2 * two_sided(counts, label, alpha, sigma)
+
+
+def edge_cases_forgotten(counts, label, alpha, sigma):
+    return two_sided(counts, label, alpha, sigma) if counts.min() > 0 else 0.0
+
+
+def worst(points):
+    return np.where(points <= norm.ppf(0.7), 0, np.where(points >= norm.isf(0.2), 1, 2))
+
+
+def worst_mirrored(points):
+    return worst(-points)
+
+
+def worst_other_names(points):
+    return [(0, 2, 1)[label] for label in worst(points)]
+
+
+def worst_digitised(points):
+    return np.array([0, 2, 1])[np.digitize(points, [norm.ppf(0.7), norm.ppf(0.8)])]
+
+
+def winner_in_the_middle(points):
+    """The shares are right, but the vote is not the worst."""
+    return np.where(points < norm.ppf(0.2), 1, np.where(points < norm.ppf(0.9), 0, 2))
+
+
+def rival_in_the_middle(points):
+    return np.digitize(points, [norm.ppf(0.7), norm.ppf(0.9)])
+
+
+def one_half_space(points):
+    return (points > norm.ppf(0.7)).astype(int)
+
+
+def too_few_votes(points):
+    return np.where(points <= norm.ppf(0.6), 0, np.where(points >= norm.isf(0.2), 1, 2))
+
+
+TAIL = binom.sf(58, 100, 0.5)
+RIGHT = {
+    "08.1": [
+        0.125 * (norm.ppf(0.9) - norm.ppf(0.05)),
+        0.3658,
+        Fraction(3658, 10000),
+        Decimal("0.366"),
+        certificates.certified_radius(0.9, 0.25, p_b=0.05),
+        (erfinv_half + sp.sqrt(2) * sp.erfinv(sp.Rational(9, 10))) / 8,
+    ],
+    "08.2": [5114, 5114.0, np.int64(5114), sp.Integer(5114)],
+    "08.3": [
+        s * (p_a - p_b),
+        s * p_a - s * p_b,
+        sp.Symbol("s", positive=True) * (sp.Symbol("p_a", real=True) - p_b),
+        lambda p_a, p_b, s: s * (p_a - p_b),
+        sp.Lambda((p_a, p_b, s), s * (p_a - p_b)),
+        (p_a - p_b) / 2 / (1 / (2 * s)),
+    ],
+    "08.4": [two_sided, two_sided_scipy, two_sided_search, two_sided_all_rivals],
+    "08.5": [worst, worst_mirrored, worst_other_names, worst_digitised],
+    "08.6": [2 * TAIL, 0.0886, 2 * (1 - binom.cdf(58, 100, 0.5)), Fraction(886, 10000)],
+    "08.7": [(norm.ppf(0.6) - norm.ppf(0.2)) / 2, 0.5475, 0.548, sp.Rational(5475, 10000)],
+}
+# Each wrong answer with a word of the hint that it must get.
+WRONG = {
+    "08.1": [
+        (0.7316, "factor"),
+        (1.4632, "noise level"),
+        (0.3204, "P_A alone"),
+        (-0.0454, "sign"),
+        (0.125 * (norm.cdf(0.9) - norm.cdf(0.05)), "inverse"),
+        (0.2663, "Theorem 0"),
+        (0.36, "term by term"),
+    ],
+    "08.2": [
+        (5113, "other way"),
+        (5113.79, "whole"),
+        (5118, "logarithm"),
+        (5627, "one-sided"),
+        (3410, "alpha"),
+        (100_000, "lower bound"),
+    ],
+    "08.3": [
+        (s / 2 * (p_a - p_b), "too small"),
+        (2 * s * (p_a - p_b), "too large"),
+        (lambda p_a, p_b, s: s / 2 * (norm.ppf(p_a) - norm.ppf(p_b)), "Gaussian"),
+        (s * (2 * p_a - 1), "one-sided"),
+        (s * (p_a + p_b), "slide"),
+        (sp.Symbol("sigma") * (p_a - p_b), "sigma"),
+        (p_a - p_b, "slide"),
+    ],
+    "08.4": [
+        (not_clipped, "below zero"),
+        (alpha_not_split, "2 alpha"),
+        (one_sided, "one-sided"),
+        (bonferroni, "too small"),
+        (frequencies, "half the time"),
+        (edge_cases_forgotten, "ordinary counts"),
+        (no_factor_half, "Theorem 1"),
+        (lambda counts: 0.0, "raised TypeError"),
+    ],
+    "08.5": [
+        (winner_in_the_middle, "still class 0"),
+        (rival_in_the_middle, "still class 0"),
+        (one_half_space, "more than"),
+        (too_few_votes, "at least"),
+        (lambda points: points, "classes must be"),
+        (lambda points: 0, "one class a point"),
+    ],
+    "08.6": [(TAIL, "Who else"), (0.05, "rate"), (0.1, "rate"), (0.5, "lower bound")],
+    "08.7": [
+        (norm.ppf(0.6), "third class"),
+        (norm.ppf(0.6) - norm.ppf(0.2), "runner-up rises"),
+        (0.6, "draw"),
+        (0.4, "draw"),
+    ],
+}
+
+
+def test_every_exercise_has_answers_to_test():
+    assert list(RIGHT) == list(WRONG) == CHAPTER
+    assert all(len(answers) >= 4 for answers in RIGHT.values())  # the solution and three more
+    assert all(len(answers) >= 3 for answers in WRONG.values())
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in RIGHT for i in range(len(RIGHT[name]))]
+)
+def test_right_answers_are_accepted(exercise_id, place):
+    verdict = check(exercise_id, RIGHT[exercise_id][place])
+    assert verdict.correct, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in WRONG for i in range(len(WRONG[name]))]
+)
+def test_common_mistakes_get_their_hint(exercise_id, place):
+    answer, word = WRONG[exercise_id][place]
+    verdict = check(exercise_id, answer)
+    assert not verdict.correct
+    assert word in verdict.message
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTER)
+def test_no_hint_tells_the_answer(exercise_id):
+    tells = {"08.1": "0.36", "08.2": "511", "08.3": "p_a - p_b", "08.6": "0.08", "08.7": "0.54"}
+    if exercise_id in tells:
+        for answer, _ in WRONG[exercise_id]:
+            assert tells[exercise_id] not in check(exercise_id, answer).message
+
+
+def test_the_answers_follow_from_the_library():
+    """The numbers that the checks hold are those of the functions that the chapter teaches."""
+    assert certificates.max_certified_radius(5114, 0.001, 1.0) >= 3
+    assert certificates.max_certified_radius(5113, 0.001, 1.0) < 3
+    assert confidence.lower_bound(58, 100, 0.05) < 0.5 < confidence.lower_bound(59, 100, 0.05)

@@ -1,0 +1,198 @@
+r"""How often a certificate is false, counted through `SmoothedClassifier` itself.
+
+Every base classifier here has probabilities that can be computed: the grid sampler draws
+:math:`K = \lfloor \sigma z/\Delta + 1/2 \rfloor`, so that P(K <= k) = Phi((k + 1/2) / s), and the
+smoothed classifier of "round to the grid, then f" is known at every real x. A certificate is false
+if its label is not g(x), or its radius reaches past the nearest x' where g is another class. The
+share of false ones must be at most alpha; and since the exact probability of a false certificate
+can be computed from the binomial law, the share must also be near that: a certifier that is merely
+timid fails too.
+
+Each check that a share agrees with a probability fails by chance with probability below 1e-6
+(normal deviate beyond 5, two-sided 5.7e-7), at these fixed seeds or not at all.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+from scipy.special import ndtr
+from scipy.stats import binom
+
+from rslib import confidence
+from rslib.engine import Plan
+from rslib.smoothing import ABSTAIN, SmoothedClassifier
+
+FEW = 1_000
+MANY = 100_000
+STEP = 1 / 16
+counts_of_runs = pytest.mark.parametrize(
+    "runs", [FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+
+
+def classifier(base, classes, sigma, n, seed=0):
+    plan = Plan("callable", rows=n)
+    return SmoothedClassifier(base, classes, sigma, "1/16", seed=seed, plan=plan)
+
+
+def slabs(*edges):
+    """Class i between edges i - 1 and i of the first coordinate; edges lie between grid values."""
+    bounds = torch.tensor(edges)
+
+    def base(x):
+        place = torch.bucketize(x.flatten(1)[:, 0], bounds)
+        return torch.nn.functional.one_hot(place, len(edges) + 1).float()
+
+    return base
+
+
+def agree(found, runs, probability):
+    """Whether a share of so many runs is within five standard errors of its probability."""
+    error = math.sqrt(max(probability * (1 - probability), 1 / runs) / runs)
+    print(f"share {found / runs:.5f}, exact {probability:.5f}, standard error {error:.5f}")
+    return abs(found / runs - probability) <= 5 * error
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [FEW, pytest.param(MANY // 3 + 1, marks=pytest.mark.slow)],
+    ids=["few", "third-of-many"],
+)
+@pytest.mark.parametrize("cells", [1, 4, 10])
+def test_certify_half_space(runs, cells):
+    """The radius may exceed the distance to the half-space with probability alpha at most."""
+    sigma, n0, n, alpha = 0.5, 20, 60, 0.05
+    distance = (cells - 0.5) * STEP
+    p_a = ndtr(distance / sigma)
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    x, false, wrong_selection = np.zeros(1), 0, 0
+    for index in range(runs):
+        c = g.certify(x, n0, n, alpha, index=index)
+        wrong_selection += c.selection_counts[0] > n0 / 2
+        false += c.label == 0 or (c.label == 1 and c.radius > distance)
+    # Exactly: class 1 selected and its count too high, or class 0 selected and certified at all.
+    k = np.arange(n + 1)
+    bounds = confidence.lower_bound(k, n, alpha)
+    selected = binom.sf(n0 // 2, n0, p_a)
+    too_high = binom.pmf(k, n, p_a)[bounds > p_a].sum()
+    certified_wrong = binom.pmf(k, n, 1 - p_a)[bounds > 0.5].sum()
+    exact = selected * too_high + (1 - selected) * certified_wrong
+    assert exact <= alpha
+    assert agree(false, runs, exact)
+    assert agree(wrong_selection, runs, binom.sf(n0 // 2, n0, 1 - p_a))
+
+
+@counts_of_runs
+def test_certify_two_sided(runs):
+    """Three slabs: the bound on the winner fails, or that on the runner-up, at most at alpha."""
+    sigma, n0, n, alpha = 0.25, 10, 80, 0.1
+    left, right = -2.5 * STEP, 3.5 * STEP
+    p = np.array([ndtr(left / sigma), 0.0, ndtr(-right / sigma)])
+    p[1] = 1 - p.sum()
+    g = classifier(slabs(left, right), 3, "0.25", n)
+
+    def lead(x):
+        return 1 - 2 * ndtr((left - x) / sigma) - ndtr((x - right) / sigma)
+
+    distance = -brentq(lead, left, 0.0)  # class 0 overtakes class 1 before class 2 does
+    x, false, failed_bounds = np.zeros(1), 0, 0
+    for index in range(runs):
+        c = g.certify(x, n0, n, alpha, index=index, two_sided=True)
+        picked = int(np.argmax(c.selection_counts))
+        rivals = np.delete(p, picked).max()
+        failed_bounds += c.p_a_lower > p[picked] or c.p_b_upper < rivals
+        false += c.label in (0, 2) or (c.label == 1 and c.radius > distance)
+    error = math.sqrt(alpha * (1 - alpha) / runs)
+    print(f"false {false / runs:.5f}, failed bounds {failed_bounds / runs:.5f}, alpha {alpha}")
+    assert false <= failed_bounds
+    assert failed_bounds / runs <= alpha + 5 * error
+    assert failed_bounds / runs >= alpha / 10, "so timid that a factor two would go unseen"
+
+
+@pytest.mark.parametrize(
+    "runs", [FEW, pytest.param(20_000, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_certify_disc(runs):
+    """A disc in the plane, its true radius found by integrating the grid classifier exactly."""
+    sigma, n0, n, alpha = 0.25, 20, 40, 0.05
+    reach = 6
+    k = np.arange(-40, 41)
+    inside = (k[:, None] ** 2 + k[None, :] ** 2) <= reach**2
+    centre = np.array([2, 1]) * STEP
+
+    def p_inside(at):
+        edges = np.concatenate([k - 0.5, [k[-1] + 0.5]]) * STEP
+        u, v = (np.diff(ndtr((edges - a) / sigma)) for a in at)
+        return float(u @ inside @ v)
+
+    p_a = p_inside(centre)
+    assert 0.6 < p_a < 0.75
+    angles = np.linspace(0, 2 * np.pi, 360, endpoint=False)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    distance = min(brentq(lambda t, u=u: p_inside(centre + t * u) - 0.5, 0, 2) for u in directions)
+
+    def base(x):
+        far = torch.round(x.flatten(1) / STEP).square().sum(1) > reach**2
+        return torch.stack([~far, far], dim=1).float()
+
+    g = classifier(base, 2, "0.25", n)
+    false = failed_bounds = 0
+    for index in range(runs):
+        c = g.certify(centre, n0, n, alpha, index=index)
+        picked = int(np.argmax(c.selection_counts))
+        failed_bounds += c.p_a_lower > (p_a, 1 - p_a)[picked]
+        false += c.label == 1 or (c.label == 0 and c.radius > distance)
+    bounds = confidence.lower_bound(np.arange(n + 1), n, alpha)
+    selected = binom.sf(n0 // 2 - 1, n0, p_a)
+    exact = selected * binom.pmf(np.arange(n + 1), n, p_a)[bounds > p_a].sum()
+    exact += (1 - selected) * binom.pmf(np.arange(n + 1), n, 1 - p_a)[bounds > 1 - p_a].sum()
+    assert false <= failed_bounds
+    assert exact <= alpha
+    assert agree(failed_bounds, runs, exact)
+
+
+@counts_of_runs
+def test_predict(runs):
+    """Near a tie, a class that is not g(x) is returned with probability alpha at most."""
+    sigma, n, alpha = 0.5, 50, 0.2
+    distance = STEP / 2
+    p_a = ndtr(distance / sigma)
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    x = np.zeros(1)
+    answers = np.array([g.predict(x, n, alpha, index=index) for index in range(runs)])
+    k = np.arange(n + 1)
+    significant = np.array(
+        [confidence.hung_fithian_pvalue(max(i, n - i), min(i, n - i)) for i in k]
+    )
+    pmf = binom.pmf(k, n, p_a)
+    wrong = pmf[(significant <= alpha) & (k < n / 2)].sum()
+    right = pmf[(significant <= alpha) & (k > n / 2)].sum()
+    assert wrong <= alpha
+    assert agree((answers == 0).sum(), runs, wrong)
+    assert agree((answers == 1).sum(), runs, right)
+    assert agree((answers == ABSTAIN).sum(), runs, 1 - wrong - right)
+
+
+def test_reusing_the_selection_samples_would_be_seen():
+    """With selection counts used as estimation counts the share of failed bounds exceeds alpha.
+
+    The check above is worth something only if it fails on a certifier that is wrong.
+    """
+    n, alpha, runs = 12, 0.05, FEW
+    base = slabs(-1.5 * STEP, -0.5 * STEP, 0.5 * STEP, 1.5 * STEP)
+    sigma = 0.125
+    edges = np.array([-np.inf, -1.5, -0.5, 0.5, 1.5, np.inf]) * STEP / sigma
+    p = np.diff(ndtr(edges))
+    g = classifier(base, 5, "0.125", n)
+    honest = reused = 0
+    for index in range(runs):
+        c = g.certify(np.zeros(1), n, n, alpha, index=index)
+        picked = int(np.argmax(c.selection_counts))
+        honest += c.p_a_lower > p[picked]
+        reused += confidence.lower_bound(c.selection_counts[picked], n, alpha) > p[picked]
+    error = math.sqrt(alpha / runs)
+    assert honest / runs <= alpha + 5 * error
+    assert reused / runs > alpha + 5 * error

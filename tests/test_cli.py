@@ -1,0 +1,249 @@
+"""The command line end to end on real digits, and every bad argument answered in one line."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rslib import cli, records, verifier
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "mlp" / "sigma_0.25.safetensors"
+    arguments = ["train", "digits", "--sigma", "0.25", "--model", "mlp", "--epochs", "3"]
+    assert cli.main([*arguments, "--out", str(path)]) == 0
+    return path
+
+
+def certify(weights, out, *more):
+    return cli.main(
+        [
+            *("certify", "digits", "--weights", str(weights), "--sigma", "0.25"),
+            *("--n", "500", "--indices", "0:40:10", "--out", str(out), "--quiet", *more),
+        ]
+    )
+
+
+@pytest.fixture
+def certified(weights, tmp_path):
+    out = tmp_path / "run" / "sigma_0.25.tsv"
+    assert certify(weights, out) == 0
+    return out
+
+
+def test_train_writes_weights_with_a_manifest(weights):
+    manifest = records.read_manifest(weights.with_suffix(".json"))
+    assert manifest["format"] == "rslib-model/1" and manifest["sigma"] == "0.25"
+    assert manifest["training"]["epochs"] == 3 and manifest["command"].startswith("rslib train")
+    assert manifest["training"]["final"]["noisy_accuracy"] > 0.3
+
+
+def test_train_does_not_overwrite(weights, capsys):
+    before = weights.read_bytes()
+    arguments = ["train", "digits", "--sigma", "0.5", "--model", "mlp", "--epochs", "1"]
+    assert cli.main([*arguments, "--out", str(weights)]) == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert weights.read_bytes() == before
+
+
+def test_certified_file_verifies_and_is_complete(certified, capsys):
+    file = records.read_certificates(certified)
+    assert [row.idx for row in file.rows] == [0, 10, 20, 30] and file.complete
+    assert all(sum(row.estimation.values()) == 500 for row in file.rows)
+    assert cli.main(["verify", str(certified.parent)]) == 0
+    assert "4 certificates, all right" in capsys.readouterr().out
+
+
+def test_same_rows_whatever_the_selection_of_examples(weights, certified, tmp_path):
+    out = tmp_path / "other.tsv"
+    assert certify(weights, out, "--indices", "30:19:-10") == 0
+    rows = {row.idx: row for row in records.read_certificates(certified).rows}
+    again = records.read_certificates(out).rows
+    assert [row.idx for row in again] == [30, 20]
+    assert all(row.estimation == rows[row.idx].estimation for row in again)
+
+
+def test_resume_goes_on_and_leaves_rows_alone(weights, certified, capsys):
+    whole = certified.read_text()
+    certified.write_text("".join(whole.splitlines(keepends=True)[:3]))
+    assert certify(weights, certified) == 0
+    assert "2 rows are there, 2 to do" in capsys.readouterr().err
+    strip = [line.split("\t")[:5] + line.split("\t")[6:] for line in whole.splitlines()]
+    now = certified.read_text().splitlines()
+    assert [line.split("\t")[:5] + line.split("\t")[6:] for line in now] == strip
+    assert now[:3] == whole.splitlines()[:3]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field"),
+    [("--n", "600", "n"), ("--alpha", "0.01", "alpha"), ("--seed", "1", "seed"),
+     ("--sigma", "0.5", "sigma"), ("--n0", "50", "n0"), ("--indices", "0:30:10", "indices")],
+)  # fmt: skip
+def test_another_run_does_not_touch_the_file(weights, certified, capsys, option, value, field):
+    before = certified.read_bytes()
+    assert certify(weights, certified, option, value) == 2
+    assert f"{field}: the file has" in capsys.readouterr().err
+    assert certified.read_bytes() == before
+
+
+def test_two_sided(weights, tmp_path):
+    out = tmp_path / "two.tsv"
+    assert certify(weights, out, "--two-sided") == 0
+    assert records.read_certificates(out).manifest["two_sided"] is True
+    assert all(report.ok for report in verifier.verify_paths([out]))
+
+
+def test_float_noise_is_recorded_and_verify_says_what_it_rests_on(weights, tmp_path, capsys):
+    out = tmp_path / "float.tsv"
+    assert certify(weights, out, "--noise", "float") == 0
+    assert records.read_certificates(out).manifest["noise"]["kind"] == "float"
+    assert cli.main(["verify", str(out)]) == 0
+    assert "exact" in capsys.readouterr().out.lower()
+
+
+def test_verify_fails_on_one_changed_count(certified, capsys):
+    lines = certified.read_text().splitlines()
+    fields = lines[2].split("\t")
+    name, count = fields[7].split(" ")[0].split(":")
+    fields[7] = fields[7].replace(f"{name}:{count}", f"{name}:{int(count) + 1}", 1)
+    lines[2] = "\t".join(fields)
+    certified.write_text("\n".join(lines) + "\n")
+    assert cli.main(["verify", str(certified)]) == 1
+    assert f"{certified}:3: " in capsys.readouterr().out
+
+
+def test_verify_fails_on_one_changed_radius(certified):
+    lines = certified.read_text().splitlines()
+    fields = lines[1].split("\t")
+    fields[3] = f"{float(fields[3]) + 1e-5:.6f}"
+    lines[1] = "\t".join(fields)
+    certified.write_text("\n".join(lines) + "\n")
+    assert cli.main(["verify", str(certified)]) == 1
+
+
+def test_replay_draws_the_same_counts(certified, capsys):
+    assert cli.main(["verify", str(certified), "--replay", "3"]) == 0
+    assert "identical counts when drawn again" in capsys.readouterr().out
+
+
+def test_replay_notices_a_row_that_was_not_drawn(certified, capsys):
+    """Counts and radius that agree with each other, of another example: only a replay sees it."""
+    lines = certified.read_text().splitlines()
+    first, second = lines[1].split("\t"), lines[2].split("\t")
+    first[2:5], first[6:] = second[2:5], second[6:]
+    first[4] = str(int(first[1] == first[2]))
+    certified.write_text("\n".join(["\t".join(first) if i == 1 else line
+                                    for i, line in enumerate(lines)]) + "\n")  # fmt: skip
+    assert cli.main(["verify", str(certified)]) == 0
+    assert cli.main(["verify", str(certified), "--replay", "4"]) == 1
+    assert "NOT identical" in capsys.readouterr().out
+
+
+def test_predict(weights, capsys):
+    arguments = ["predict", "digits", "--weights", str(weights), "--sigma", "0.25"]
+    assert cli.main([*arguments, "--indices", "0:3", "--n", "200"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "idx\tlabel\tpredict" and [line.split("\t")[0] for line in lines[1:]] == [
+        "0", "1", "2"]  # fmt: skip
+
+
+def test_analyze_formats_agree(certified, capsys):
+    shares = {}
+    for name in ("table", "markdown", "csv", "json"):
+        radii = ["--radii", "0", "0.25"]
+        assert cli.main(["analyze", str(certified), *radii, "--format", name]) == 0
+        shares[name] = capsys.readouterr().out
+    record = json.loads(shares["json"])[0]
+    row = next(csv.DictReader(io.StringIO(shares["csv"])))
+    correct = [r for r in records.read_certificates(certified).rows if r.correct]
+    for radius in ("0", "0.25"):
+        exact = sum(float(r.radius) >= float(radius) for r in correct) / 4
+        assert record["certified_accuracy"][radius] == exact == float(row[f"r={radius}"])
+        assert f"{exact:.3f}" in shares["table"] and f"{exact:.3f}" in shares["markdown"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["certify", "digits", "--weights", "none.safetensors", "--sigma", "0.25"], "no such file"),
+        (["certify", "mnist", "--weights", "W", "--sigma", "0.25"], "name must be one of"),
+        (["certify", "digits", "--weights", "W", "--sigma", "0"], "--sigma must be positive"),
+        (["certify", "digits", "--weights", "W", "--sigma", "x"], "--sigma must be a number"),
+        (["certify", "digits", "--weights", "W", "--sigma", "-1"], "--sigma must be positive"),
+        (["certify", "digits", "--weights", "W", "--sigma", "1", "--indices", "a"], "--indices"),
+        (["certify", "digits", "--weights", "W", "--sigma", "1", "--indices", "9:5"], "picks none"),
+        (["certify", "cifar10", "--weights", "W", "--sigma", "1"], "root must name"),
+        (["certify", "digits", "--weights", "W", "--sigma", "1", "--out", "a.txt"], "*.tsv"),
+        (["train", "digits", "--sigma", "-0.5"], "--sigma must be >= 0"),
+        (["train", "digits", "--sigma", "1", "--model", "vgg", "--out", "v.safetensors"], "vgg"),
+        (["train", "digits", "--sigma", "1", "--out", "weights.pt"], ".safetensors"),
+        (["analyze", "none.tsv"], "none.tsv"),
+        (["analyze", "W", "--radii", "-1"], "W"),
+    ],
+)
+def test_bad_arguments(weights, capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([str(weights) if a == "W" else a for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith(f"rslib {arguments[0]}: ")
+    assert error.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--n", "0"), ("--n", "1e5"), ("--n0", "-3"), ("--alpha", "0"), ("--alpha", "1"),
+     ("--alpha", "nan"), ("--seed", "-1"), ("--rows", "0"), ("--threads", "0"),
+     ("--noise", "none"), ("--split", "valid")],
+)  # fmt: skip
+def test_options_out_of_range(capsys, option, value):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["certify", "digits", "--weights", "w", "--sigma", "1", option, value])
+    assert stop.value.code == 2
+    assert option in capsys.readouterr().err
+
+
+def test_weights_changed_after_training_are_refused(weights, tmp_path, capsys):
+    copy = tmp_path / "mlp" / weights.name
+    copy.parent.mkdir()
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    copy.with_suffix(".json").write_bytes(weights.with_suffix(".json").read_bytes())
+    assert certify(copy, tmp_path / "out.tsv") == 2
+    assert "SHA-256 is not the one in its manifest" in capsys.readouterr().err
+
+
+def test_help_and_module_entry():
+    done = subprocess.run(
+        [sys.executable, "-m", "rslib.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    for name in ("train", "predict", "certify", "analyze", "verify"):
+        assert name in done.stdout
+
+
+def test_interrupt_leaves_a_valid_file_and_says_how_to_go_on(
+    weights, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "sigma_0.25.tsv"
+    certify_row, done = cli._certified_row, []
+
+    def interrupted(*arguments):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return certify_row(*arguments)
+
+    monkeypatch.setattr(cli, "_certified_row", interrupted)
+    assert certify(weights, out) == 130
+    assert "the same command goes on where it stopped" in capsys.readouterr().err
+    assert len(records.read_certificates(out).rows) == 2
+    monkeypatch.setattr(cli, "_certified_row", certify_row)
+    assert certify(weights, out) == 0
+    assert records.read_certificates(out).complete

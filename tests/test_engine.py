@@ -1,0 +1,193 @@
+"""The engine counts what the network says, whatever the plan, and never changes the network."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rslib import models
+from rslib.engine import Engine, Plan, default_plan, fastest_plan
+from rslib.noise import GridGaussian, Purpose
+
+SHAPE = (1, 4, 4)
+NOISE = GridGaussian("0.5", "1/16")
+
+
+def stream(index=0, purpose=Purpose.ESTIMATION):
+    return NOISE.stream(NOISE.prepare(torch.full(SHAPE, 0.5)), 0, purpose, index)
+
+
+def direct_counts(network, n, classes):
+    """The counts by the plainest means: all noisy copies at once, one forward pass."""
+    noisy = torch.empty(n, *SHAPE)
+    stream().fill(noisy)
+    with torch.no_grad():
+        answers = network(noisy).argmax(1)
+    return np.bincount(answers.numpy(), minlength=classes)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)
+    )
+
+
+@pytest.mark.parametrize("backend", ["eager", "frozen"])
+@pytest.mark.parametrize("rows", [1, 7, 64, 1000])
+def test_counts_equal_a_plain_loops(network, backend, rows):
+    network.eval()
+    engine = Engine(network, 3, SHAPE, Plan(backend, rows=rows))
+    assert engine.plan.backend == backend
+    counts = engine.count(stream(), 500)
+    assert counts.sum() == 500 and counts.dtype == np.int64
+    assert np.abs(counts - direct_counts(network, 500, 3)).max() <= 1
+    assert (counts > 0).sum() >= 2, "a one-sided vote would not show a wrong order of classes"
+
+
+def test_training_mode_and_weights_are_left_alone(network):
+    network.train()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    Engine(network, 3, SHAPE).count(stream(), 300)
+    assert network.training
+    assert all(p.requires_grad for p in network.parameters())
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+
+
+def test_batch_norm_uses_running_statistics(network):
+    """In training mode the answers would depend on the batch."""
+    network.train()
+    counts = Engine(network, 3, SHAPE, Plan("eager", rows=2)).count(stream(), 200)
+    network.eval()
+    assert np.abs(counts - direct_counts(network, 200, 3)).max() <= 1
+
+
+def test_weights_trained_further_are_noticed(network):
+    engine = Engine(network, 3, SHAPE)
+    first = engine.count(stream(), 400)
+    with torch.no_grad():
+        network[-1].bias.data += torch.tensor([0.0, 0.0, 100.0])
+    assert first[2] < 400
+    assert engine.count(stream(), 400).tolist() == [0, 0, 400]
+
+
+def test_data_dependent_branch_is_not_frozen():
+    class Branch(nn.Module):
+        def forward(self, x):
+            y = x.flatten(1)[:, :2]
+            return y if y.sum() > 0 else -y
+
+    assert Engine(Branch(), 2, SHAPE, Plan("frozen", rows=1)).plan.backend == "eager"
+
+
+def test_hidden_randomness_is_not_frozen():
+    generator = np.random.default_rng(0)
+
+    class Random(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :2] + torch.tensor(generator.normal(size=2).astype(np.float32))
+
+    assert Engine(Random(), 2, SHAPE, Plan("frozen")).plan.backend == "eager"
+
+
+def test_plain_callable_and_ties():
+    """The lowest class wins a tie."""
+    engine = Engine(lambda x: torch.zeros(len(x), 4), 4, SHAPE)
+    assert engine.plan.backend == "callable"
+    assert engine.count(stream(), 33).tolist() == [33, 0, 0, 0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_one_score_that_is_not_finite_is_refused(bad):
+    calls = []
+
+    def base(x):
+        scores = torch.rand(len(x), 3)
+        if not calls:
+            scores[5, 1] = bad
+        calls.append(1)
+        return scores
+
+    with pytest.raises(ValueError, match="base must return finite scores"):
+        Engine(base, 3, SHAPE, Plan("callable", rows=16)).count(stream(), 160)
+
+
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        (lambda x: torch.zeros(len(x), 5), r"\(8, 5\)"),
+        (lambda x: torch.zeros(len(x)), r"\(8,\)"),
+        (lambda x: torch.zeros(1, 4), r"\(1, 4\)"),
+        (lambda x: [0.0], "list"),
+    ],
+)
+def test_score_shape_must_fit_num_classes(base, found):
+    engine = Engine(base, 4, SHAPE, Plan("callable", rows=8))
+    with pytest.raises(ValueError, match=f"num_classes is 4: .*got {found}"):
+        engine.count(stream(), 8)
+
+
+def test_short_passes_are_padded():
+    sizes = set()
+
+    def base(x):
+        sizes.add(len(x))
+        return torch.ones(len(x), 2)
+
+    assert Engine(base, 2, SHAPE, Plan("callable", rows=32)).count(stream(), 45).tolist() == [45, 0]
+    assert sizes == {32}
+
+
+def test_threads_are_restored(network):
+    before = torch.get_num_threads()
+    Engine(network, 3, SHAPE, Plan("eager", threads=before + 1)).count(stream(), 10)
+    assert torch.get_num_threads() == before
+
+
+def test_plan_round_trip_and_default():
+    plan = Plan("eager", "bfloat16", 12, 2, "cpu")
+    assert Plan.from_dict(plan.to_dict()) == plan
+    assert default_plan(nn.Identity(), (1, 8, 8)).rows == 1024
+    assert default_plan(nn.Identity(), (3, 224, 224)).rows == 16
+    assert default_plan(lambda x: x, (1, 8, 8)).backend == "callable"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("backend", "jit"),
+        ("dtype", "int8"),
+        ("rows", 0),
+        ("rows", 1.5),
+        ("threads", True),
+        ("device", "quantum"),
+    ],
+)
+def test_bad_plan(field, value):
+    with pytest.raises(ValueError, match=f"{field} must .*got {value!r}"):
+        Plan(**{field: value})
+
+
+def test_plan_with_unknown_field():
+    with pytest.raises(ValueError, match="plan must have the fields"):
+        Plan.from_dict({"backend": "eager"})
+
+
+def test_backend_callable_refuses_a_module(network):
+    with pytest.raises(ValueError, match="backend 'callable' is for plain functions"):
+        Engine(network, 3, SHAPE, Plan("callable"))
+
+
+def test_fastest_plan_is_usable():
+    network = models.build("mlp", (1, 8, 8), 10)
+    plan = fastest_plan(network, 10, (1, 8, 8), repeats=1)
+    assert plan.backend in ("eager", "frozen") and plan.rows in (512, 1024, 2048)
+
+
+def test_bfloat16_is_another_classifier(network):
+    network.eval()
+    half = Engine(network, 3, SHAPE, Plan("eager", dtype="bfloat16")).count(stream(), 2000)
+    full = Engine(network, 3, SHAPE, Plan("eager")).count(stream(), 2000)
+    assert half.sum() == full.sum() == 2000
+    assert 0 < np.abs(half - full).max() < 200

@@ -1,0 +1,197 @@
+"""The machinery of the exercises: verdicts, hints and answers of every kind."""
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+
+from rslib import exercises
+from rslib.exercises import (
+    EXERCISES,
+    WrongType,
+    check,
+    exercise,
+    function,
+    number,
+    numeric_function,
+)
+
+exercises.check("08.1")  # loads the chapter
+CHAPTERS = sorted(EXERCISES)
+
+
+class Hostile:
+    """An answer on which everything fails."""
+
+    def __float__(self):
+        raise RuntimeError("no")
+
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+    __hash__ = None
+
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+WEIRD = [
+    "0.3658",
+    b"x",
+    True,
+    float("nan"),
+    -np.inf,
+    1j,
+    [],
+    [0.3, 0.4],
+    {},
+    np.zeros(3),
+    np.array(["a"]),
+    sp.Symbol("q"),
+    object(),
+    Hostile(),
+    int,
+    print,
+    lambda: None,
+    lambda *arguments: 1 / 0,
+    lambda *arguments: None,
+    lambda *arguments: "text",
+    lambda *arguments: Hostile(),
+    lambda *arguments: np.full(3, np.nan),
+]
+
+
+@pytest.fixture
+def scratch():
+    """Whatever a test registers is gone afterwards."""
+    before = dict(EXERCISES)
+    yield
+    EXERCISES.clear()
+    EXERCISES.update(before)
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTERS)
+@pytest.mark.parametrize("answer", [None, ...])
+def test_without_an_answer_the_verdict_says_so(exercise_id, answer, capsys):
+    verdict = check(exercise_id, answer)
+    assert not verdict.correct
+    assert re.fullmatch(r"Exercise \d+\.\d+: no answer yet\.\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTERS)
+@pytest.mark.parametrize("place", range(len(WEIRD)))
+def test_weird_answers_get_a_hint_and_never_raise(exercise_id, place, capsys):
+    verdict = check(exercise_id, WEIRD[place])
+    assert not verdict.correct
+    last_line = capsys.readouterr().out.splitlines()[-1]  # an answer such as print may write, too
+    assert re.fullmatch(r"Exercise \d+\.\d+: not yet\. Hint: \S.*\.", last_line)
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTERS)
+def test_an_answer_of_the_wrong_type_learns_what_is_expected(exercise_id):
+    assert EXERCISES[exercise_id].expects in check(exercise_id, {"a": 1}).message
+
+
+def test_the_verdict_is_what_was_printed_and_shows_nothing_more(capsys):
+    verdict = check("08.1", 0.1)
+    assert capsys.readouterr().out == verdict.message + "\n"
+    assert verdict.exercise_id == "08.1"
+    assert verdict._ipython_display_() is None
+    assert capsys.readouterr().out == ""
+
+
+def test_identifiers_work_with_and_without_the_leading_zero():
+    assert check("8.1").exercise_id == check("08.1").exercise_id == "08.1"
+
+
+@pytest.mark.parametrize("exercise_id", ["08.99", "99.1", "8", "", "ch08.1", 8.1, None, "8.1\n"])
+def test_an_unknown_exercise_is_an_error(exercise_id):
+    with pytest.raises(ValueError, match=re.escape(repr(exercise_id))):
+        check(exercise_id, 1.0)
+
+
+def test_a_chapter_that_cannot_be_imported_is_not_reported_as_unknown(monkeypatch):
+    def broken(name):
+        raise ModuleNotFoundError("No module named 'flint'", name="flint")
+
+    monkeypatch.setattr(exercises, "import_module", broken)
+    with pytest.raises(ModuleNotFoundError, match="flint"):
+        check("08.1")
+
+
+def test_a_registered_check_is_used_and_named(scratch, monkeypatch, capsys):
+    monkeypatch.setattr(exercises, "import_module", lambda name: None)
+
+    @exercise("03.12", kind="by code", expects="the number 2")
+    def two(answer):
+        return None if number(answer) == 2 else "one more than 1."
+
+    assert check("03.12", 2).correct
+    assert capsys.readouterr().out == "Exercise 3.12: right.\n"
+    assert not check("3.12", 3).correct
+    assert capsys.readouterr().out == "Exercise 3.12: not yet. Hint: one more than 1.\n"
+    assert two(2) is None  # the decorator leaves the function as it is
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "kind", "message"),
+    [
+        ("8.1", "by hand", "must look like"),
+        ("08.x", "by hand", "must look like"),
+        ("08.1", "by hand", "must be new"),
+        ("07.1", "by magic", "'by magic'"),
+    ],
+)
+def test_a_malformed_registration_is_an_error(exercise_id, kind, message, scratch):
+    with pytest.raises(ValueError, match=message):
+        exercise(exercise_id, kind=kind, expects="a number")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        0.25,
+        np.float32(0.25),
+        np.array(0.25),
+        Fraction(1, 4),
+        Decimal("0.25"),
+        sp.Rational(1, 4),
+        sp.sqrt(sp.Rational(1, 16)),
+        mpmath.mpf("0.25"),
+    ],
+)
+def test_numbers_of_every_kind_are_read(answer):
+    value = number(answer)
+    assert type(value) is float
+    assert value == 0.25
+
+
+@pytest.mark.parametrize("answer", ["0.25", True, 1j, [0.25], float("inf"), sp.Symbol("a"), len])
+def test_what_is_no_number_is_refused(answer):
+    with pytest.raises(WrongType):
+        number(answer)
+
+
+def test_a_function_that_fails_is_named_with_its_arguments():
+    with pytest.raises(WrongType, match=r"ZeroDivisionError on the arguments \(7, 0\)"):
+        function(lambda p, q: p / q)(7, 0)
+    with pytest.raises(WrongType, match="raised ValueError: could not convert"):
+        function(float)("x" * 1000)
+    with pytest.raises(WrongType):
+        function(3)
+    assert function(max)(2, 3) == 3
+
+
+def test_a_function_must_return_a_number():
+    assert numeric_function(max)(2, 3) == 3.0
+    assert numeric_function(lambda: -np.inf)() == -np.inf
+    with pytest.raises(WrongType, match=r"one number \(got NoneType\)"):
+        numeric_function(lambda: None)()
+    with pytest.raises(WrongType, match=r"one number \(got nan\)"):
+        numeric_function(lambda: np.nan)()
+    with pytest.raises(WrongType, match=r"one number \(got ndarray\)"):
+        numeric_function(lambda: np.full(3, np.nan))()

@@ -1,0 +1,161 @@
+"""Mistakes that a mathematician would make, put into the library one at a time.
+
+Each must be noticed by the fast tests of the module it is in. `make mutants` runs them by name.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.slow
+
+
+class Mutant(NamedTuple):
+    """One mistake: in which module, what stood there, what stands there instead."""
+
+    module: str
+    right: str
+    wrong: str
+
+
+MUTANTS = {
+    "distribution function for quantile": Mutant(
+        "certificates", "return special.ndtri(_prob", "return special.ndtr(_prob"
+    ),
+    "radius of 1/sigma": Mutant(
+        "certificates",
+        "_scaled_down(sigma, _lowered(top))",
+        "_scaled_down(1 / sigma, _lowered(top))",
+    ),
+    "one half dropped": Mutant("certificates", "0.5 * (_lowered(top)", "1.0 * (_lowered(top)"),
+    "two-sided for one-sided": Mutant(
+        "certificates",
+        "return _scaled_down(sigma, _lowered(top))",
+        "return _scaled_down(sigma, 0.5 * _lowered(top))",
+    ),
+    "runner-up not capped at 1 - p_a": Mutant(
+        "certificates", "np.where(loose, top,", "np.where(loose & False, top,"
+    ),
+    "radius rounded up": Mutant("certificates", "(product, -np.inf)", "(product, np.inf)"),
+    "margin on the unsafe side": Mutant(
+        "certificates", "1 - np.copysign(MARGIN, x)", "1 + np.copysign(MARGIN, x)"
+    ),
+    "2 L for sqrt 2 L": Mutant("certificates", "factor = np.sqrt(2.0)", "factor = 2.0"),
+    "sqrt 2 L for 2 L": Mutant("certificates", "factor = 2.0", "factor = np.sqrt(2.0)"),
+    "pi for 2 pi": Mutant("certificates", "np.sqrt(2 * np.pi)", "np.sqrt(np.pi)"),
+    "d for sqrt d": Mutant(
+        "certificates", "d ** -np.maximum(0.5 - 1 / p, 0.0)", "d ** -np.maximum(1 - 2 / p, 0.0)"
+    ),
+    "shrinking below p = 2": Mutant("certificates", "np.where(p > 2,", "np.where(p != 2,"),
+    "alpha for the n-th root of alpha": Mutant(
+        "certificates", "log_p = np.log(alpha) / n", "log_p = np.log(alpha)"
+    ),
+    "alpha for half of alpha": Mutant(
+        "confidence",
+        "lower_bound(counts[label], n, alpha / 2)",
+        "lower_bound(counts[label], n, alpha)",
+    ),
+    "union bound over all classes forgotten for the smallest rival": Mutant(
+        "confidence", "np.delete(counts, label).max()", "np.delete(counts, label).min()"
+    ),
+    "one-sided test for two-sided": Mutant("confidence", "2 * tail", "1 * tail"),
+    "k - 1 for k": Mutant(
+        "confidence", "successes = np.maximum(k, 1)", "successes = np.maximum(k - 1, 1)"
+    ),
+    "k + 1 for k": Mutant(
+        "confidence", "successes = np.maximum(k, 1)", "successes = np.minimum(k + 1, n)"
+    ),
+    "selection samples used again": Mutant(
+        "smoothing", "n, Purpose.ESTIMATION, index)", "n, Purpose.SELECTION, index)"
+    ),
+    "class chosen from the estimation samples": Mutant(
+        "smoothing", "label = int(np.argmax(selection))", "label = int(np.argmax(counts))"
+    ),
+    "twice alpha": Mutant(
+        "smoothing",
+        "confidence.lower_bound(int(counts[label]), n, alpha)",
+        "confidence.lower_bound(int(counts[label]), n, 2 * alpha)",
+    ),
+    "sampler's error ignored": Mutant(
+        "smoothing", "float(p_a_lower) - variation", "float(p_a_lower)"
+    ),
+    "saved radius rounded to nearest": Mutant("smoothing", "math.floor((", "round(("),
+    "cost of rounding the input forgotten": Mutant(
+        "smoothing", "_round_down(radius - cost)", "_round_down(radius)"
+    ),
+    "radius above r for at least r": Mutant(
+        "evaluation",
+        "bisect_left(certified, radius)",
+        "__import__('bisect').bisect_right(certified, radius)",
+    ),
+    "wrong answers counted as certified": Mutant(
+        "evaluation",
+        "certified = sorted(row.radius for row in rows if row.correct)",
+        "certified = sorted(row.radius for row in rows)",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """A copy of the library and its tests, to make mistakes in."""
+    folder = tmp_path_factory.mktemp("mutants")
+    ignore = shutil.ignore_patterns("__pycache__", "browser", "statistical")
+    for name in ("rslib", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def run_tests(folder: Path, module: str) -> subprocess.CompletedProcess:
+    """The fast tests of one module, on the library in the folder."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-m",
+        "not slow",
+        "-p",
+        "no:cacheprovider",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [*command, f"tests/test_{module}.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("module", sorted({mutant.module for mutant in MUTANTS.values()}))
+def test_without_a_mistake_the_tests_pass(copy, module):
+    """Else the mutants below would be killed by something other than the mistake."""
+    code = "import rslib; print(rslib.__file__)"
+    where = subprocess.check_output([sys.executable, "-c", code], cwd=copy, text=True)
+    assert Path(where.strip()).is_relative_to(copy)
+    answer = run_tests(copy, module)
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_killed(copy, name):
+    mutant = MUTANTS[name]
+    path = copy / f"rslib/{mutant.module}.py"
+    original = path.read_text()
+    assert original.count(mutant.right) == 1, "the library changed; write this mutant anew"
+    path.write_text(original.replace(mutant.right, mutant.wrong))
+    try:
+        answer = run_tests(copy, mutant.module)
+    finally:
+        path.write_text(original)
+    assert answer.returncode == 1, f"survived:\n{answer.stdout}"

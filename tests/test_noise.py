@@ -1,0 +1,601 @@
+"""The samplers: exact law, bound on the total variation, reproducibility, what is refused."""
+
+import bisect
+import itertools
+import math
+import re
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2, norm
+
+from rslib import noise as noise_module
+from rslib.noise import (
+    FloatGaussian,
+    GridGaussian,
+    Purpose,
+    _DeviceFloatStream,
+    _DeviceGridStream,
+    _guide,
+    _key,
+    _thresholds,
+)
+
+# sigma / step for sigma 0.25 on the digits, and for sigma 0.12, 0.25 and 1 on 8-bit images.
+RATIOS = [Fraction(r) for r in ("1/2", "1", "4", "153/5", "255/4", "255")]
+LARGEST = Fraction(100_000)
+ratios = pytest.mark.parametrize("ratio", RATIOS, ids=str)
+
+
+def unit_grid(ratio):
+    """Grid noise of step 1, so that a noisy copy of 0 is K itself."""
+    return GridGaussian(sigma=ratio, step=1)
+
+
+def draw(noise, rows, shape=(3, 5), x=None, seed=0, purpose=Purpose.ESTIMATION, index=0):
+    prepared = noise.prepare(np.zeros(shape) if x is None else x)
+    out = torch.empty(rows, *prepared.shape)
+    return noise.stream(prepared, seed, purpose, index).fill(out)
+
+
+def exact_upper_tail(ratio, k):
+    x = (mpmath.mpf(2 * k + 1) * ratio.denominator) / (2 * ratio.numerator)
+    return mpmath.erfc(x / mpmath.sqrt(2)) / 2
+
+
+# --- the law -------------------------------------------------------------------------------------
+
+
+@ratios
+def test_cell_probabilities_and_total_variation(ratio):
+    """Each cell is exact to 2^-63, and all of them together to the bound that is taken off."""
+    thresholds = [int(t) for t in _thresholds(ratio)]
+    reach = len(thresholds) // 2
+    with mpmath.workdps(60):
+        upper = [exact_upper_tail(ratio, k) for k in range(reach + 1)]
+        exact = [*upper[::-1], *(1 - q for q in upper)]  # Phi(x_k) for k = -R-1, ..., R
+        drawn = [mpmath.mpf(t) / 2**63 for t in [0, *thresholds, 2**63]]
+        cells = [
+            (b - a) - (d - c)
+            for (a, b), (c, d) in zip(
+                itertools.pairwise(drawn), itertools.pairwise(exact), strict=True
+            )
+        ]
+        assert len(cells) == 2 * reach + 1
+        assert max(map(abs, cells)) <= mpmath.mpf(2) ** -63 * (1 + mpmath.mpf(2) ** -29)
+        total_variation = (sum(map(abs, cells)) + 2 * upper[reach]) / 2
+        bound = unit_grid(ratio).total_variation(1)
+        assert total_variation <= bound
+        assert bound <= 2.0**-64 * (2 * reach + 3)
+        assert ratio < 4 or total_variation > bound / 10  # the bound is not idle
+
+
+@pytest.mark.parametrize("ratio", [*RATIOS, LARGEST], ids=str)
+def test_thresholds_are_the_nearest_integers(ratio):
+    """Against Arb's rigorous enclosures of the normal distribution function."""
+    flint = pytest.importorskip("flint")
+    thresholds = _thresholds(ratio)
+    reach = len(thresholds) // 2
+    if reach <= 5000:
+        ks = range(reach)
+    else:
+        spread = np.random.default_rng(0).integers(0, reach, 3000)
+        ks = sorted({0, 1, 2, reach - 2, reach - 1, *map(int, spread)})
+    before, flint.ctx.prec = flint.ctx.prec, 256
+    try:
+        scale, root = flint.arb(2) ** 63, flint.arb(2).sqrt()
+        for k in ks:
+            x = flint.arb(flint.fmpq(2 * k + 1, 2) * ratio.denominator / ratio.numerator)
+            exact = scale * (1 - (x / root).erfc() / 2)
+            assert abs(exact - int(thresholds[reach + k])) <= 0.5 + 2.0**-30, k
+    finally:
+        flint.ctx.prec = before
+
+
+@pytest.mark.parametrize("ratio", [*RATIOS, LARGEST], ids=str)
+def test_symmetry_and_tail(ratio):
+    thresholds = _thresholds(ratio)
+    reach = len(thresholds) // 2
+    mirrored = np.uint64(2**63) - thresholds[::-1].astype(np.uint64)
+    np.testing.assert_array_equal(thresholds.astype(np.uint64), mirrored)
+    assert thresholds[0] >= 1
+    assert (np.diff(thresholds) >= 0).all()
+    with mpmath.workdps(60):  # the table stops exactly where the rest of the tail rounds to 0
+        limit = mpmath.mpf(2) ** -64
+        assert exact_upper_tail(ratio, reach) < limit <= exact_upper_tail(ratio, reach - 1)
+    assert 9.0 * ratio - 1 < reach < 9.2 * ratio + 1
+
+
+def test_smallest_ratio_is_where_the_noise_vanishes():
+    assert len(_thresholds(Fraction(1, 20))) == 0
+    assert not draw(unit_grid(Fraction(1, 20)), 1000).any()
+    assert len(_thresholds(Fraction(1, 18))) == 2
+
+
+@pytest.mark.parametrize("ratio", [*RATIOS, LARGEST], ids=str)
+def test_guide_table_agrees_with_the_thresholds(ratio):
+    """All 65,536 entries: a settled one is K for every U with these top bits, others are open."""
+    thresholds, guide = _thresholds(ratio).tolist(), _guide(ratio)
+    reach = len(thresholds) // 2
+    assert guide.shape == (2**16,)
+    for g, entry in enumerate(guide.tolist()):
+        lowest = bisect.bisect_right(thresholds, g << 47) - reach
+        highest = bisect.bisect_right(thresholds, ((g + 1) << 47) - 1) - reach
+        if lowest == highest:
+            assert entry == lowest
+        else:
+            assert math.isnan(entry)
+    assert np.isnan(guide).mean() < 0.03 or ratio == LARGEST
+
+
+@pytest.mark.parametrize("ratio", [*RATIOS, LARGEST], ids=str)
+def test_lazy_bits_equal_the_direct_inverse(ratio):
+    """Each draw is the smallest k with U < T_k, U put together from the generators' own words."""
+    rows, shape = 2000, (3, 5)
+    n = rows * 15
+    thresholds = _thresholds(ratio).tolist()
+    reach = len(thresholds) // 2
+    top, low = (np.random.SFC64(_key(7, Purpose.TRAINING, 9, 0, part)) for part in (0, 1))
+    words = [int(w) for w in top.random_raw(-(-n // 4))]
+    tops = [(w >> shift) & 0xFFFF for w in words for shift in (0, 16, 32, 48)][:n]
+    lows = (int(w) >> 17 for w in low.random_raw(n))
+    expected = []
+    for g in tops:
+        open_ = bisect.bisect_right(thresholds, g << 47) != bisect.bisect_right(
+            thresholds, (g << 47) | (2**47 - 1)
+        )
+        u = (g << 47) | (next(lows) if open_ else 0)
+        expected.append(bisect.bisect_right(thresholds, u) - reach)
+    drawn = draw(unit_grid(ratio), rows, shape, seed=7, purpose=Purpose.TRAINING, index=9)
+    assert drawn.flatten().tolist() == expected
+
+
+def test_guide_table_at_its_edges(monkeypatch):
+    """A threshold on the first U of an entry leaves it settled; one on the last U opens it."""
+    edges = np.array([5 << 47, (9 << 47) - 1], dtype=np.int64)
+    monkeypatch.setattr(noise_module, "_thresholds", lambda ratio: edges)
+    guide = _guide.__wrapped__(Fraction(1))
+    assert guide[[4, 5, 7, 9]].tolist() == [-1, 0, 0, 1]
+    assert np.flatnonzero(np.isnan(guide)).tolist() == [8]
+
+
+def test_a_uniform_equal_to_a_threshold_goes_up():
+    """K is the smallest k with U < T_k, strictly: thresholds are put on the very values of U."""
+    n = 1000
+    stream = unit_grid(LARGEST).stream(torch.zeros(n, dtype=torch.int32), 0, 0, 0)
+    top, low = (np.random.SFC64(_key(0, 0, 0, 0, part)) for part in (0, 1))
+    u = top.random_raw(n // 4).view(np.uint16).astype(np.int64) << 47
+    u += (low.random_raw(n) >> np.uint64(17)).astype(np.int64)
+    stream._thresholds, stream._reach = np.sort(u), 0
+    ranks = stream.fill(torch.empty(1, n))[0]
+    assert ranks.tolist() == (np.argsort(np.argsort(u)) + 1).tolist()
+
+    other = open_stream("device grid", (n,))
+    other.fill(torch.empty(1, n))
+    u = other._u[:n].clone()
+    other._thresholds, other._reach, other._row = u.sort().values, 0, 0
+    ranks = other.fill(torch.empty(1, n))[0] - 1  # the example is 1
+    assert ranks.tolist() == (u.argsort().argsort() + 1).tolist()
+
+
+@ratios
+def test_total_variation_is_a_sum_rounded_up(ratio):
+    noise = unit_grid(ratio)
+    cells = len(_thresholds(ratio)) + 1
+    for d in (1, 64, 3072, 150_528):
+        exact = d * (cells + 1) * (1 + Fraction(1, 2**29)) / 2**64
+        assert exact <= Fraction(noise.total_variation(d)) <= exact * (1 + Fraction(1, 2**50))
+
+
+def test_total_variation_of_pictures():
+    """The order of magnitude: about 10^-18 a coordinate and unit of sigma / step."""
+    assert 1e-13 < GridGaussian(0.5, 1 / 255).total_variation(3 * 32 * 32) < 4.1e-13
+    assert 1e-11 < GridGaussian(1, 1 / 255).total_variation(3 * 224 * 224) < 4.1e-11
+    with pytest.raises(ValueError, match=r"^d must be at least 1, got 0$"):
+        GridGaussian(1, 1).total_variation(0)
+
+
+# --- what the network sees -----------------------------------------------------------------------
+
+
+def test_canonical_floats_of_pixels():
+    k = np.arange(-3000, 3001)
+    expected = np.array([np.float32(int(i) / 255) for i in k])
+    noise = GridGaussian(0.25, "1/255")
+    np.testing.assert_array_equal(noise.from_grid(k).numpy(), expected)
+    assert (k.astype(np.float32) * np.float32(1 / 255) != expected).any()
+
+
+def test_canonical_floats_of_other_steps():
+    k = np.arange(-3000, 3001)
+    for step in ("2/255", "3", "1/33554433"):
+        expected = (k * float(Fraction(step))).astype(np.float32)
+        noise = GridGaussian(Fraction(step), step)
+        np.testing.assert_array_equal(noise.from_grid(k).numpy(), expected)
+
+
+@pytest.mark.parametrize("step", ["1/255", "1/16", "2/255"])
+def test_network_sees_a_function_of_the_sum_alone(step):
+    """Two inputs, the same K: wherever m + K agree, so do the bits (not so for x + step K)."""
+    noise = GridGaussian(sigma=8 * Fraction(step), step=step)
+    origin = torch.zeros(50, dtype=torch.int32)
+    k = noise.stream(origin, 0, Purpose.ESTIMATION, 0).fill(torch.empty(4000, 50))
+    k = torch.round(k.double() / float(noise.step)).int()
+    assert k.unique().numel() > 50
+    m = torch.arange(-20, 30, dtype=torch.int32) * 5
+    out = noise.stream(m, 0, Purpose.ESTIMATION, 0).fill(torch.empty(4000, 50))
+    assert torch.equal(out, noise.from_grid(m + k))
+    values = {}
+    for total, value in zip((m + k).flatten().tolist(), out.flatten().tolist(), strict=True):
+        assert values.setdefault(total, value) == value
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_neither_wrap_nor_clip(sign):
+    """sigma/step = 10^5, and the input at the edge of what float32 holds exactly."""
+    noise = unit_grid(LARGEST)
+    edge = sign * (2**24 - noise.reach)
+    k = draw(noise, 400, (64,))
+    out = draw(noise, 400, (64,), x=np.full(64, float(edge)))
+    assert torch.equal(out.double() - edge, k.double())
+    assert k.abs().max() > 3 * 2**15
+    assert torch.equal(k, k.round())
+    assert 0.97e5 < k.double().std() < 1.03e5
+
+
+# --- reproducibility -----------------------------------------------------------------------------
+
+KINDS = {
+    "grid": GridGaussian(2, 1),
+    "coarse table": GridGaussian(3000, 1),
+    "float": FloatGaussian(2),
+}
+
+
+def open_stream(kind, shape, index=0):
+    """A stream of each kind; those for other devices, run on the CPU."""
+    if kind == "device grid":
+        m = KINDS["grid"].prepare(np.ones(shape))
+        return _DeviceGridStream(KINDS["grid"], m, (0, 1, index), torch.device("cpu"))
+    if kind == "device float":
+        x = KINDS["float"].prepare(np.ones(shape))
+        return _DeviceFloatStream(2.0, x, (0, 1, index), torch.device("cpu"))
+    noise = KINDS[kind]
+    return noise.stream(noise.prepare(np.ones(shape)), 0, Purpose.ESTIMATION, index)
+
+
+kinds = pytest.mark.parametrize("kind", [*KINDS, "device grid", "device float"])
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("shape", "rows", "block"),
+    [((3, 5), 300, 1000), ((7,), 300, 256), ((1,), 300, 64), ((2**18 + 3,), 7, 2**20)],
+)
+def test_draws_do_not_depend_on_the_cuts(kind, shape, rows, block, monkeypatch):
+    """One at a time, at random, across blocks: the same sequence. The sizes are odd, so that cuts
+    fall inside the 64-bit words."""
+    monkeypatch.setattr(noise_module, "BLOCK_VALUES", block)
+    whole = open_stream(kind, shape).fill(torch.empty(rows, *shape))
+    rng = np.random.default_rng(1)
+    for chunk, cut in ((2**16, 1), (64, 40), (100, rows)):
+        monkeypatch.setattr(noise_module, "CHUNK_VALUES", chunk)
+        stream, parts, left = open_stream(kind, shape), [], rows
+        while left:
+            size = min(left, int(rng.integers(1, cut + 1)))
+            parts.append(stream.fill(torch.empty(size, *shape)))
+            left -= size
+        assert torch.equal(torch.cat(parts), whole)
+    short = open_stream(kind, shape).fill(torch.empty(3, *shape))
+    assert torch.equal(short, whole[:3])
+    period = noise_module.BLOCK_VALUES // math.prod(shape)
+    assert not torch.equal(whole[:period], whole[period : 2 * period])  # nor do blocks repeat
+
+
+@kinds
+def test_memory_format_does_not_matter(kind):
+    plain = open_stream(kind, (3, 8, 8)).fill(torch.empty(20, 3, 8, 8))
+    last = torch.empty(20, 3, 8, 8).to(memory_format=torch.channels_last)
+    assert open_stream(kind, (3, 8, 8)).fill(last) is last
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(last, plain)
+    wide = torch.full((20, 3, 8, 16), -1.0)
+    open_stream(kind, (3, 8, 8)).fill(wide[..., ::2])
+    assert torch.equal(wide[..., ::2], plain)
+    assert (wide[..., 1::2] == -1).all()
+
+
+@kinds
+def test_draws_do_not_depend_on_other_examples(kind):
+    alone = open_stream(kind, (3, 5), index=4).fill(torch.empty(300, 3, 5))
+    one, other = (open_stream(kind, (3, 5), index=i) for i in (4, 5))
+    mixed = []
+    for _ in range(3):
+        other.fill(torch.empty(17, 3, 5))
+        mixed.append(one.fill(torch.empty(100, 3, 5)))
+    assert torch.equal(torch.cat(mixed), alone)
+
+
+@pytest.mark.parametrize("noise", [GridGaussian(4, 1), FloatGaussian(4)], ids=["grid", "float"])
+def test_every_part_of_the_key_counts(noise):
+    """Also those that torch's CPU generator confuses (5 and 5 + 2^32) and that a careless spelling
+    of the key in 32-bit words would."""
+    keys = [
+        (seed, purpose, index)
+        for seed in (0, 1, 5, 5 + 2**32, 5 + 2**33, 2**62)
+        for purpose in Purpose
+        for index in (0, 1, 2, 3, 2**32, 5 * 2**32 + 1)
+    ]
+    draws = {
+        tuple(draw(noise, 2, (8,), seed=s, purpose=p, index=i).flatten().tolist())
+        for s, p, i in keys
+    }
+    assert len(draws) == len(keys)
+
+
+def test_keys_of_blocks_and_parts_differ():
+    spelt = [_key(*parts) for parts in itertools.product((0, 1, 2**32, 2**32 + 1), repeat=5)]
+    assert len({tuple(k.generate_state(3, np.uint64).tolist()) for k in spelt}) == 4**5
+
+
+def test_noise_is_the_same_in_every_version():
+    """Certificates are replayed: the draws, and the length of a block, are fixed for good."""
+    noise = GridGaussian("0.25", "1/16")
+    m = noise.prepare(np.zeros(2**18))
+    out = noise.stream(m, 11, Purpose.SELECTION, 3).fill(torch.empty(5, 2**18)) * 16
+    assert out[0, :12].tolist() == FIRST_BLOCK
+    assert out[4, :12].tolist() == SECOND_BLOCK
+    assert int(out.double().sum()) == SUM_OF_ALL
+
+
+FIRST_BLOCK = [0, 10, -1, -5, -5, 1, -8, -2, 5, -1, -10, 4]
+SECOND_BLOCK = [5, -3, -2, 5, -7, -2, -1, 3, 1, 1, 2, 2]
+SUM_OF_ALL = -8399
+
+
+def test_purposes_are_fixed():
+    assert [(p.name, p.value) for p in Purpose] == [
+        ("SELECTION", 0),
+        ("ESTIMATION", 1),
+        ("PREDICTION", 2),
+        ("TRAINING", 3),
+    ]
+
+
+def test_only_the_rows_asked_for_are_worked_on():
+    """A hundred noisy copies of a digit must not cost a block of a million values."""
+    stream = open_stream("grid", (64,))
+    stream.fill(torch.empty(100, 64))
+    used = np.random.SFC64(_key(0, 1, 0, 0, 0))
+    used.random_raw(1600)
+    assert stream._top_bits.random_raw() == used.random_raw()
+    assert stream._k.size == 6400
+
+
+# --- the path for other devices, on the CPU ------------------------------------------------------
+
+
+@pytest.mark.parametrize("ratio", ["1/2", "4", "255/4"])
+def test_device_path_has_the_same_law(ratio):
+    """Chi-square over 2 million draws in two blocks; false-alarm probability 1e-6 each."""
+    noise = unit_grid(Fraction(ratio))
+    m = torch.full((64,), 3, dtype=torch.int32)
+    stream = _DeviceGridStream(noise, m, (0, 1, 2), torch.device("cpu"))
+    k = stream.fill(torch.empty(2**15, 64)).int().numpy().ravel() - 3
+    thresholds = [0, *_thresholds(noise.ratio).tolist(), 2**63]
+    expected = np.array([float(b - a) for a, b in itertools.pairwise(thresholds)]) * k.size / 2**63
+    observed = np.bincount(k + noise.reach, minlength=len(expected))
+    often = expected >= 20
+    statistic = ((observed - expected)[often] ** 2 / expected[often]).sum()
+    rare = expected[~often].sum()
+    statistic += (observed[~often].sum() - rare) ** 2 / rare
+    assert chi2.sf(statistic, often.sum()) > 1e-6
+
+
+@pytest.mark.parametrize("step", ["1/255", "2/255"])
+def test_device_path_gives_the_same_floats(step):
+    noise = GridGaussian(30 * Fraction(step), step)
+    m = torch.arange(-100, 100, dtype=torch.int32)
+    stream = _DeviceGridStream(noise, m, (0, 1, 2), torch.device("cpu"))
+    out = stream.fill(torch.empty(500, 200))
+    total = torch.round(out.double() / float(noise.step)).int()
+    assert torch.equal(out, noise.from_grid(total))
+    assert (total - m).unique().numel() > 100
+
+
+# --- float noise ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["float", "device float"])
+def test_float_noise_is_x_plus_sigma_z(kind):
+    """Moments of 10^6 draws of sigma = 2 about x = 1; false-alarm probability 1e-6 each."""
+    out = open_stream(kind, (100,)).fill(torch.empty(10_000, 100)).double()
+    z = (out - 1) / 2
+    limit = norm.isf(0.5e-6)
+    assert abs(z.mean()) * 1e3 < limit
+    assert abs((z**2).mean() - 1) * 1e3 / math.sqrt(2) < limit
+    assert abs((z[:, :-1] * z[:, 1:]).mean()) * math.sqrt(99e4) < limit
+
+
+def test_float_noise_in_float32():
+    unit, wide = FloatGaussian(1), FloatGaussian("0.3")
+    x = np.random.default_rng(0).random(50)
+    z = draw(unit, 100, (50,)).numpy()
+    out = draw(wide, 100, (50,), x=x).numpy()
+    np.testing.assert_array_equal(out, x.astype(np.float32) + np.float32(0.3) * z)
+    assert wide.total_variation(100) == 0.0
+    assert (wide.name, wide.sigma, wide.step, wide.ratio) == ("float", Fraction(3, 10), None, None)
+
+
+# --- arguments -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sigma", "step", "ratio"),
+    [
+        (0.12, 1 / 255, "153/5"),
+        (np.float64(0.12), np.float64(1) / 255, "153/5"),
+        (np.float32(0.12), "1/255", "153/5"),
+        ("0.25", 0.0625, "4"),
+        (Fraction(1, 3), 1, "1/3"),
+        (1, 1 / 3, "3"),
+        ("1/2", "2/255", "255/4"),
+        (1, 1 / 65535, "65535"),
+    ],
+)
+def test_sigma_and_step_are_exact(sigma, step, ratio):
+    noise = GridGaussian(sigma, step)
+    assert noise.ratio == Fraction(ratio)
+    assert noise.ratio == noise.sigma / noise.step
+    assert noise.name == "grid"
+    assert eval(repr(noise)).ratio == noise.ratio
+
+
+@pytest.mark.parametrize("x", [-1.0, 0, "0", float("nan"), float("inf"), "-1/2", "x", "1/0"])
+def test_sigma_and_step_must_be_positive(x):
+    message = f"must be positive and finite, got {x}"
+    with pytest.raises(ValueError, match=f"^sigma {re.escape(message)}$"):
+        GridGaussian(x, 1)
+    with pytest.raises(ValueError, match=f"^sigma {re.escape(message)}$"):
+        FloatGaussian(x)
+    with pytest.raises(ValueError, match=f"^step {re.escape(message)}$"):
+        GridGaussian(1, x)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "step", "got"),
+    [
+        ("0.0499", 1, "0.0499 (sigma 499/10000, step 1)"),
+        (100_001, 1, "1e+05 (sigma 100001, step 1)"),
+    ],
+)
+def test_ratio_out_of_range(sigma, step, got):
+    message = f"sigma / step must be in [0.05, 100000], got {got}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        GridGaussian(sigma, step)
+
+
+def test_both_spellings_of_pixels_are_on_the_grid():
+    k = np.arange(256)
+    noise = GridGaussian(0.25, 1 / 255)
+    divided = k.astype(np.float32) / np.float32(255)
+    multiplied = k.astype(np.float32) * np.float32(1 / 255)
+    assert (divided != multiplied).sum() == 126
+    for x in (divided, multiplied, k / 255, torch.from_numpy(divided)):
+        m = noise.prepare(x)
+        assert m.dtype == torch.int32
+        assert m.tolist() == k.tolist()
+    frozen = np.broadcast_to(divided, (2, 256))[:, ::-1]
+    assert noise.prepare(frozen)[1].tolist() == k[::-1].tolist()
+    assert noise.prepare(torch.tensor(1.0, requires_grad=True)).item() == 255
+
+
+def test_nearest_tells_the_distance():
+    m, distance = GridGaussian(1, "1/4").nearest(np.array([0.25, 0.3, -0.51]))
+    assert m.tolist() == [1, 1, -2]
+    assert distance == pytest.approx(0.2)
+
+
+REFUSED = [
+    (
+        np.array([0.25, 0.3, 0.5]),
+        ValueError,
+        "x must lie on the grid of step 1/4: the largest |x/step - m| is 0.2, above 0.001; give "
+        "the step that the data lie on, or round x to the grid and count the distance moved "
+        "against the radius",
+    ),
+    (
+        np.array([0.25, 0.25 + 1.1e-3 / 4]),
+        ValueError,
+        "x must lie on the grid of step 1/4: the largest |x/step - m| is 0.0011, above 0.001; give "
+        "the step that the data lie on, or round x to the grid and count the distance moved "
+        "against the radius",
+    ),
+    (
+        np.array([[0.0, 0.5], [math.nan, 1.0]]),
+        ValueError,
+        "x must be finite, got nan at position (1, 0)",
+    ),
+    (torch.tensor([0.0, -math.inf]), ValueError, "x must be finite, got -inf at position (1,)"),
+    (np.zeros((0, 3)), ValueError, "x must not be empty, got shape (0, 3)"),
+    (
+        np.array([3, 200], dtype=np.uint8),
+        TypeError,
+        "x must be of a floating dtype, got uint8; divide by 255 and use step=1/255 for 8-bit "
+        "images",
+    ),
+    (
+        np.array([4.0e6, -4.2e6]),
+        ValueError,
+        "x is too large for its step: |x / step| must be at most 16777180, got 16800000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("x", "error", "message"), REFUSED)
+def test_examples_refused(x, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        GridGaussian(1, "1/4").prepare(x)
+
+
+def test_examples_near_the_grid_are_taken():
+    assert GridGaussian(1, "1/4").prepare(np.array([0.25 + 0.9e-3 / 4])).tolist() == [1]
+
+
+def test_float_noise_refuses_what_is_not_finite():
+    noise = FloatGaussian(1)
+    with pytest.raises(ValueError, match=r"^x must be finite, got nan at position \(1,\)$"):
+        noise.prepare(np.array([0.0, math.nan]))
+    with pytest.raises(TypeError, match=r"^x must be of a floating dtype, got int64; "):
+        noise.prepare(np.array([1, 2]))
+    assert noise.prepare(np.array([0.1])).dtype == torch.float32
+
+
+def test_coordinates_are_checked_again_when_drawn():
+    noise = GridGaussian(1, "1/4")
+    with pytest.raises(ValueError, match=r"^x is too large for its step: "):
+        noise.stream(torch.tensor([2**24], dtype=torch.int32), 0, Purpose.ESTIMATION, 0)
+    with pytest.raises(ValueError, match=r"^x is too large for its step: "):
+        noise.stream(torch.tensor([-(2**31)], dtype=torch.int32), 0, Purpose.ESTIMATION, 0)
+    with pytest.raises(TypeError, match=r"^prepared must be an int32 tensor made by prepare$"):
+        noise.stream(torch.zeros(3), 0, Purpose.ESTIMATION, 0)
+    with pytest.raises(TypeError, match=r"^prepared must be a float32 tensor made by prepare$"):
+        FloatGaussian(1).stream(torch.zeros(3).double(), 0, Purpose.ESTIMATION, 0)
+
+
+@pytest.mark.parametrize("noise", [GridGaussian(1, 1), FloatGaussian(1)], ids=["grid", "float"])
+def test_keys_refused(noise):
+    prepared = noise.prepare(np.zeros(3))
+    for name, key in (("seed", (-1, 0, 0)), ("index", (0, 0, -1))):
+        message = rf"^{name} must be in \[0, 2\*\*63\), got -1$"
+        with pytest.raises(ValueError, match=message):
+            noise.stream(prepared, *key)
+    with pytest.raises(
+        ValueError, match=r"^seed must be in \[0, 2\*\*63\), got 9223372036854775808$"
+    ):
+        noise.stream(prepared, 2**63, 0, 0)
+    with pytest.raises(TypeError, match=r"^seed must be an integer, got 1\.5$"):
+        noise.stream(prepared, 1.5, 0, 0)
+    with pytest.raises(TypeError, match=r"^index must be an integer, got True$"):
+        noise.stream(prepared, 0, 0, True)
+    with pytest.raises(ValueError, match=r"^4 is not a valid Purpose$"):
+        noise.stream(prepared, 0, 4, 0)
+
+
+@kinds
+def test_buffers_refused(kind):
+    stream = open_stream(kind, (3, 5))
+    for shape in ((4, 5, 3), (3, 5), (4, 3, 5, 1), (4, 1, 5)):
+        message = f"out must have shape (rows, 3, 5), got {shape}"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            stream.fill(torch.empty(shape))
+    message = "out must be float32 on cpu, got torch.float64 on cpu"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        stream.fill(torch.empty(4, 3, 5, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"on meta$"):
+        stream.fill(torch.empty(4, 3, 5, device="meta"))
+    untouched = stream.fill(torch.empty(4, 3, 5))
+    assert torch.equal(untouched, open_stream(kind, (3, 5)).fill(torch.empty(4, 3, 5)))

@@ -1,0 +1,229 @@
+"""SmoothedClassifier: Algorithm 1 as published, and every bad input refused before any work."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+import rslib
+from rslib import certificates, confidence
+from rslib.engine import Plan
+from rslib.noise import Purpose
+from rslib.smoothing import ABSTAIN, Certificate, SmoothedClassifier, _round_down
+
+SHAPE = (1, 3, 3)
+X = torch.full(SHAPE, 0.5)
+
+
+def half_space(x):
+    """Class 0 where the first pixel is above 0.25, else class 1 of three."""
+    margin = x.flatten(1)[:, 0] - 0.25
+    return torch.stack([margin, -margin, torch.full_like(margin, -9.0)], dim=1)
+
+
+def smoothed(base=half_space, **options):
+    return SmoothedClassifier(base, 3, "0.25", "1/16", **options)
+
+
+def test_exported_from_the_package():
+    assert rslib.SmoothedClassifier is SmoothedClassifier
+    assert rslib.Certificate is Certificate
+    assert rslib.ABSTAIN == ABSTAIN == -1
+
+
+def test_certificate_follows_algorithm_1():
+    c = smoothed().certify(X, n0=50, n=4000, alpha=0.01, index=7)
+    assert sum(c.selection_counts) == 50 and sum(c.counts) == 4000
+    assert c.label == 0 == int(np.argmax(c.selection_counts))
+    exact = confidence.lower_bound(c.counts[0], 4000, 0.01)
+    assert c.p_a_lower == exact - c.total_variation
+    radius = float(certificates.certified_radius(c.p_a_lower, 0.25))
+    assert 0 < radius - c.radius < 2e-6
+    assert c.p_b_upper is None and not c.two_sided
+    assert (c.n0, c.n, c.alpha, c.sigma, c.noise, c.step) == (
+        50, 4000, 0.01, Fraction(1, 4), "grid", Fraction(1, 16))  # fmt: skip
+
+
+def test_true_radius_of_a_half_space():
+    """The half-space lies 0.25 away: no certificate may reach further, and this one nearly does.
+
+    Rounding to the grid moves the boundary by half a step, so the exact figure is for 0.28125.
+    """
+    c = smoothed().certify(X, n=100_000)
+    boundary = 0.5 - 0.25 + 0.5 / 16
+    assert boundary - 0.01 < c.radius < boundary
+
+
+def test_selection_and_estimation_noise_are_independent_draws():
+    g = smoothed()
+    streams = {p: g.counts(X, 1000, p).tolist() for p in Purpose}
+    assert len({tuple(v) for v in streams.values()}) == len(Purpose)
+    c = g.certify(X, n0=1000, n=1000)
+    assert list(c.selection_counts) == streams[Purpose.SELECTION]
+    assert list(c.counts) == streams[Purpose.ESTIMATION]
+
+
+def test_two_sided_uses_the_runner_up():
+    c = smoothed().certify(X, n=4000, alpha=0.01, two_sided=True)
+    low, high = confidence.runner_up_bounds(np.array(c.counts), 0, 0.01)
+    assert c.p_a_lower == low - c.total_variation
+    assert c.p_b_upper == min(1, high + c.total_variation)
+    radius = float(certificates.certified_radius(c.p_a_lower, 0.25, c.p_b_upper))
+    assert 0 < radius - c.radius < 2e-6
+    assert c.two_sided
+
+
+def test_two_sided_certifies_a_plurality():
+    """Below one half the one-sided form must abstain; the runner-up bound need not."""
+
+    def thirds(x):
+        u = x.flatten(1)[:, 0]
+        scores = torch.stack([(u - 0.5).abs() < 0.13, u <= 0.37, u >= 0.63], dim=1)
+        return scores.float()
+
+    one = smoothed(thirds).certify(X, n=20_000)
+    two = smoothed(thirds).certify(X, n=20_000, two_sided=True)
+    assert max(one.counts) < 10_000
+    assert (one.label, one.radius) == (ABSTAIN, 0.0)
+    assert two.label == 0 and two.radius > 0.005
+
+
+def test_abstains_on_a_coin():
+    """Half a grid cell from the boundary the probability is 0.55: 100 samples do not show it."""
+    c = smoothed(lambda x: half_space(x - 0.25)).certify(X, n=100, index=1)
+    assert c.label == ABSTAIN and c.radius == 0.0
+    assert "Abstains" in str(c)
+
+
+def test_predict():
+    assert smoothed().predict(X) == 0
+    coin = smoothed(lambda x: half_space(x - 0.25 - 1 / 32))
+    assert coin.predict(X, n=200) == ABSTAIN
+
+
+def test_predict_level_is_alpha():
+    """All n answers alike give the p-value 2^(1-n): alpha on either side of it decides."""
+    sure = smoothed(lambda x: torch.eye(3)[torch.zeros(len(x), dtype=int)])
+    assert sure.predict(X, n=10, alpha=2.0**-9 * 1.001) == 0
+    assert sure.predict(X, n=10, alpha=2.0**-9 * 0.999) == ABSTAIN
+
+
+def test_draws_do_not_depend_on_batch_size_or_order():
+    a = smoothed(plan=Plan("callable", rows=7))
+    b = smoothed(plan=Plan("callable", rows=500))
+    first = a.certify(X, n=3001, index=5)
+    b.certify(X, n=999, index=4)
+    assert b.certify(X, n=3001, index=5) == first
+    assert a.certify(X, n=3001, index=6) != first
+    assert smoothed(seed=1).certify(X, n=3001, index=5) != first
+
+
+def test_numpy_and_torch_inputs_agree():
+    assert smoothed().certify(X.numpy(), n=500) == smoothed().certify(X.double(), n=500)
+
+
+def test_everything_the_same_class_gives_the_largest_radius_n_allows():
+    sure = smoothed(lambda x: torch.eye(3)[torch.zeros(len(x), dtype=int)])
+    c = sure.certify(X, n=1000)
+    limit = float(certificates.max_certified_radius(1000, 0.001, 0.25))
+    assert 0 < limit - c.radius < 2e-6
+
+
+def test_float_noise_is_named():
+    c = smoothed(noise="float").certify(X, n=500)
+    assert c.noise == "float" and c.step is None and c.total_variation == 0.0
+    assert "as if its noise were exactly Gaussian" in str(c)
+    assert "as if" not in str(smoothed().certify(X, n=500))
+
+
+def test_sentence():
+    c = smoothed().certify(X, n=500)
+    assert str(c).startswith(f"Class 0 for every perturbation with an l2 norm below {c.radius:.6f}")
+    assert "confidence 0.999" in str(c) and "n = 500" in str(c)
+
+
+def test_off_grid_is_refused_or_costs_radius():
+    x = X + 0.01
+    with pytest.raises(ValueError, match="grid"):
+        smoothed().certify(x, n=500)
+    there, here = smoothed(off_grid="round").certify(x, n=500), smoothed().certify(X, n=500)
+    cost = 0.01 * 3 + 3 / 32
+    assert there.rounding_cost == pytest.approx(cost, rel=1e-5)
+    assert there.radius == pytest.approx(here.radius - cost, abs=2e-6)
+    assert there.counts == here.counts and here.rounding_cost == 0.0
+
+
+@pytest.mark.parametrize("radius", [0.1, 1e-7, 0.5, 3.811501, 2.0, 1.0000010000001])
+def test_round_down_never_up(radius):
+    rounded = _round_down(radius)
+    assert 0 <= rounded < radius and radius - rounded < 1.002e-6
+    assert float(f"{rounded:.6f}") == rounded
+
+
+def test_round_down_is_never_negative():
+    assert _round_down(-3.0) == 0.0 and _round_down(1e-12) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"base": 3}, TypeError, "base must be callable, got 3"),
+        ({"num_classes": 1}, ValueError, "num_classes must be at least 2, got 1"),
+        ({"num_classes": 2.0}, TypeError, "num_classes must be a whole number, got 2.0"),
+        ({"sigma": 0}, ValueError, "sigma must be .*got 0"),
+        ({"sigma": -1.0}, ValueError, "sigma must be .*got -1"),
+        ({"sigma": math.nan}, ValueError, "sigma must be .*got nan"),
+        ({"sigma": math.inf}, ValueError, "sigma must be .*got inf"),
+        ({"step": None}, ValueError, "step must be given with noise='grid'"),
+        ({"step": 0}, ValueError, "step must be .*got 0"),
+        ({"noise": "uniform"}, ValueError, "noise must be 'grid' or 'float', got 'uniform'"),
+        ({"off_grid": "clip"}, ValueError, "off_grid must be 'refuse' or 'round', got 'clip'"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+        ({"seed": 0.5}, TypeError, "seed must be a whole number, got 0.5"),
+    ],
+)
+def test_bad_construction(options, error, message):
+    arguments = {"base": half_space, "num_classes": 3, "sigma": 0.25, "step": "1/16"} | options
+    with pytest.raises(error, match=message):
+        SmoothedClassifier(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n": 0}, ValueError, "n must be at least 1, got 0"),
+        ({"n": 1e5}, TypeError, "n must be a whole number, got 100000.0"),
+        ({"n": True}, TypeError, "n must be a whole number, got True"),
+        ({"n0": 0}, ValueError, "n0 must be at least 1, got 0"),
+        ({"alpha": 0.0}, ValueError, "alpha must be between 0 and 1, got 0.0"),
+        ({"alpha": 1.0}, ValueError, "alpha must be between 0 and 1, got 1.0"),
+        ({"alpha": math.nan}, ValueError, "alpha must be between 0 and 1, got nan"),
+        ({"alpha": "0.1"}, TypeError, "alpha must be a number, got '0.1'"),
+        ({"index": -1}, ValueError, "index must be at least 0, got -1"),
+        ({"x": torch.zeros(SHAPE, dtype=torch.uint8)}, (TypeError, ValueError), "uint8"),
+        ({"x": np.zeros(SHAPE, dtype=np.int64)}, (TypeError, ValueError), "int64"),
+        ({"x": torch.full(SHAPE, math.nan)}, ValueError, "finite"),
+        ({"x": torch.full(SHAPE, math.inf)}, ValueError, "finite"),
+        ({"x": X + 0.02}, ValueError, "grid"),
+    ],
+)
+@pytest.mark.parametrize("off_grid", ["refuse", "round"])
+def test_bad_arguments_before_any_work(options, error, message, off_grid):
+    def never(x):
+        raise AssertionError("the base classifier was called")
+
+    g = smoothed(never, off_grid=off_grid)
+    if off_grid == "round" and message == "grid":
+        return
+    with pytest.raises(error, match=message):
+        g.certify(**({"x": X, "n": 10} | options))
+    if "n0" not in options:
+        with pytest.raises(error, match=message):
+            g.predict(**({"x": X, "n": 10} | options))
+
+
+def test_nan_scores_are_not_certified():
+    with pytest.raises(ValueError, match="finite scores"):
+        smoothed(lambda x: half_space(x) * math.nan).certify(X, n=100)
