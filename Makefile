@@ -81,7 +81,7 @@ mutants: $(READY) ## put known mistakes into the library and see the tests fail
 
 pdf: $(READY) ## typeset the book with xelatex
 	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: apt-get install $(TEX)"; exit 1; }
-	$(BIN)/jupyter-book build . -q -n --builder pdflatex
+	LATEXMKOPTS="-interaction=nonstopmode -halt-on-error" $(BIN)/jupyter-book build . -q -n --builder pdflatex
 	@echo "Open _build/latex/randomized-smoothing.pdf"
 
 clean: ## remove what was built; .venv stays

@@ -9,10 +9,12 @@ A bound that is tighter than the exact one by a single unit in the last place no
 confidence that it claims. So `lower_bound` never returns more than the exact bound for the float64
 `alpha` it was given, and `upper_bound` never less. SciPy's inverse of the incomplete beta function
 gives the start; its relative error reaches 2e-10 at n = 10^8 and 5e-9 at n = 10^9, on either side.
-Two Newton steps on the tail itself bring it below WORST_POLISHED (DENSE random k and alpha, n up
-to 10^9, against interval arithmetic), and a relative `MARGIN` of the smaller of p and 1 - p then
-moves it to the safe side. What is lost is at most 2e-14 of min(p, 1 - p), and one unit in the last
-place of p. The measurements cover n up to 10^9 and alpha from 10^-30; what lies beyond is refused.
+Two Newton steps on the tail itself follow. `MARGIN`, relative to the smaller of p and 1 - p, then
+moves the bound to the safe side: it was chosen from the largest error left in over 75,000 random
+(k, n, alpha) up to n = 10^9, most of them with at most 60 successes or failures, measured with
+interval arithmetic: 2.2e-15 for alpha from 1e-12, and 5.7e-15 from 1e-30. What lies beyond is
+refused. At most 3e-14 of min(p, 1 - p) is lost, and two units in the last place of the value
+returned.
 """
 
 import operator
@@ -24,13 +26,13 @@ from scipy import special
 __all__ = ["hung_fithian_pvalue", "lower_bound", "runner_up_bounds", "upper_bound"]
 
 # Relative amount by which a bound is moved to the safe side.
-MARGIN = 1e-14
+MARGIN = 2e-14
 
 # The accuracy behind MARGIN was measured up to here, and down to there.
 LARGEST_N = 10**9
 SMALLEST_ALPHA = 1e-30
 
-# Below this many terms a binomial tail is summed term by term.
+# Up to this many terms a binomial tail is summed term by term.
 _FEW = 40
 
 Float = float | np.ndarray
@@ -114,8 +116,8 @@ def upper_bound(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Float:
     --------
     >>> round(upper_bound(10, 1000, alpha=0.001), 6)
     np.float64(0.023964)
-    >>> upper_bound(0, 10**9, alpha=0.001)
-    np.float64(6.9077552551236645e-09)
+    >>> print(f"{upper_bound(0, 10**9, alpha=0.001):.6e}")
+    6.907755e-09
     """
     k, n, alpha = _checked_counts(k, n, alpha)
     return _lower_and_complement(n - k, n, alpha)[1][()]
@@ -241,8 +243,8 @@ def hung_fithian_pvalue(count_top: int, count_second: int) -> float:
         )
     if top == second:  # also 0 and 0, where the beta function would be undefined
         return np.float64(1.0)
-    # The tail is betainc(top, second + 1, 1/2). This form of it is good to 1e-13 where SciPy
-    # computes with long doubles, and to 1e-10 where it cannot (n up to 10^9).
+    # The tail is also betainc(top, second + 1, 1/2), with a relative error of 8e-11 at 10^9 where
+    # this form of it has 6e-14 (compared with interval arithmetic, down to 1e-300).
     tail = special.betaincc(second + 1, top, 0.5)
     return np.minimum(1.0, np.nextafter(2 * tail * (1 + 1e-9), 1.0))
 
@@ -291,8 +293,8 @@ def _beta_quantile(
 def _upper_tail(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
     """P(Beta(a, b) > x) = P(Bin(a + b - 1, x) < a) for whole a, b.
 
-    SciPy loses up to 5 digits where a is small and b large, so there the binomial probabilities
-    are added up.
+    SciPy's value is off by up to 2e-11 where a is small and b large, so there the binomial
+    probabilities are added up.
     """
     values = special.betaincc(a, b, x)
     few = a <= _FEW

@@ -214,7 +214,7 @@ class SmoothedClassifier:
         numpy.ndarray
             Int64 (K,), summing to n.
         """
-        _check_count("n", n, 1)
+        _check_count("n", n, 1, confidence.LARGEST_N)
         _check_count("index", index, 0)
         prepared, _ = self._prepare(x)
         return self._count(prepared, n, purpose, index)
@@ -223,14 +223,12 @@ class SmoothedClassifier:
         """x as the noise wants it, and how much radius rounding it costs."""
         if self.off_grid == "refuse" or self.noise.step is None:
             return self.noise.prepare(x), 0.0
-        exact = torch.as_tensor(x).detach().to("cpu")
-        if not exact.is_floating_point() or not torch.isfinite(exact).all():
-            return self.noise.prepare(x), 0.0  # which refuses it
-        exact, step = exact.double(), float(self.noise.step)
-        rounded = torch.round(exact / step) * step
+        nearest, _ = self.noise.nearest(x)
+        step = float(self.noise.step)
+        moved = nearest.double() * step - torch.as_tensor(x).detach().to("cpu", torch.float64)
         # A perturbed input is rounded too, and moves by half a cell's diagonal at most.
-        cost = float((rounded - exact).norm()) + step * math.sqrt(exact.numel()) / 2
-        return self.noise.prepare(rounded), cost * (1 + 1e-9)
+        cost = float(moved.norm()) + step * math.sqrt(moved.numel()) / 2
+        return nearest, cost * (1 + 1e-9)
 
     def _count(self, prepared: Tensor, n: int, purpose: Purpose, index: int) -> np.ndarray:
         engine = self.engine(prepared.shape)
@@ -269,7 +267,7 @@ class SmoothedClassifier:
         Cohen et al. 2019, PREDICT). The n noise vectors differ from exact ones with probability at
         most n times the total variation distance, which is taken off alpha.
         """
-        _check_count("n", n, 1)
+        _check_count("n", n, 1, confidence.LARGEST_N)
         _check_count("index", index, 0)
         alpha = _check_alpha(alpha)
         prepared, _ = self._prepare(x)
@@ -320,8 +318,8 @@ class SmoothedClassifier:
         ----------
         cohen2019, Theorem 1 and Algorithm 1; clopper1934. Chapter 8.
         """
-        _check_count("n0", n0, 1)
-        _check_count("n", n, 1)
+        _check_count("n0", n0, 1, confidence.LARGEST_N)
+        _check_count("n", n, 1, confidence.LARGEST_N)
         _check_count("index", index, 0)
         alpha = _check_alpha(alpha)
         prepared, cost = self._prepare(x)
@@ -365,16 +363,20 @@ def _round_down(radius: float) -> float:
     return max(0, math.floor((radius - _MARGIN) * 1e6)) / 1e6
 
 
-def _check_count(name: str, value: int, least: int) -> None:
+def _check_count(name: str, value: int, least: int, most: float = math.inf) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value!r}")
 
 
 def _check_alpha(alpha: float) -> float:
     if isinstance(alpha, bool) or not isinstance(alpha, Real):
         raise TypeError(f"alpha must be a number, got {alpha!r}")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be between 0 and 1, got {alpha!r}")
+    # Half of it must be in the range for which the confidence bounds were measured.
+    if not 2 * confidence.SMALLEST_ALPHA <= alpha < 1:
+        least = 2 * confidence.SMALLEST_ALPHA
+        raise ValueError(f"alpha must be between {least:g} and 1, got {alpha!r}")
     return float(alpha)

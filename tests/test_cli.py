@@ -185,7 +185,7 @@ def test_analyze_formats_agree(certified, capsys):
         (["train", "digits", "--sigma", "1", "--model", "vgg", "--out", "v.safetensors"], "vgg"),
         (["train", "digits", "--sigma", "1", "--out", "weights.pt"], ".safetensors"),
         (["analyze", "none.tsv"], "none.tsv"),
-        (["analyze", "W", "--radii", "-1"], "W"),
+        (["analyze", "W"], "a certificate file is named *.tsv"),
     ],
 )
 def test_bad_arguments(weights, capsys, tmp_path, monkeypatch, arguments, message):
@@ -218,6 +218,11 @@ def test_weights_changed_after_training_are_refused(weights, tmp_path, capsys):
     copy.with_suffix(".json").write_bytes(weights.with_suffix(".json").read_bytes())
     assert certify(copy, tmp_path / "out.tsv") == 2
     assert "SHA-256 is not the one in its manifest" in capsys.readouterr().err
+
+
+def test_negative_radius(certified, capsys):
+    assert cli.main(["analyze", str(certified), "--radii=-1"]) == 2
+    assert "radii must be finite and not negative, got -1" in capsys.readouterr().err
 
 
 def test_help_and_module_entry():

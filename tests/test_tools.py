@@ -1,6 +1,7 @@
 """The project's own tools: chapters, links, comparison with committed certificates."""
 
 import os
+import types
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import nbformat
 import notebooks
 import pytest
 import recertify
+import tagged_formulas
+from docutils import nodes, utils
 
 from rslib.records import Row
 
@@ -235,3 +238,22 @@ def test_recertify_accepts_equal_labels_and_counts_within_a_thousandth():
 def test_recertify_finds(fresh, problem):
     found = recertify.differences(fresh, [row(0, c3=99_500, c5=500)], 100_000)
     assert problem in "\n".join(found)
+
+
+def typeset(formula: str, format: str) -> nodes.math_block:
+    """A displayed formula as it reaches the writer of that format."""
+    document = utils.new_document("page")
+    document += nodes.math_block("", formula)
+    builder = types.SimpleNamespace(format=format)
+    tagged_formulas.unwrap_tagged(types.SimpleNamespace(builder=builder), document, "page")
+    return document[0]
+
+
+def test_a_tagged_formula_leaves_split_in_the_pdf_only():
+    node = typeset(r"a = b \tag{1}", "latex")
+    assert node["nowrap"]
+    assert node.astext() == (
+        r"\begin{equation*}\begin{split}a = b \end{split}\tag{1}\end{equation*}"
+    )
+    assert typeset(r"a = b \tag{1}", "html").astext() == r"a = b \tag{1}"
+    assert not typeset("a = b", "latex").get("nowrap")

@@ -392,7 +392,10 @@ def test_the_lower_bound_is_enclosed_tightly(k, n, level, bits):
         p = verifier._lower_bound(k, n, arb(level))
         assert p.rel_accuracy_bits() > bits // 2 - 12
     with flint.ctx.workprec(400):
-        low, high = (arb(end).beta_lower(k, n - k + 1, True) for end in (p.lower(), p.upper()))
+        low, high = (
+            verifier._binomial_tail(k, n, arb(end), 1 - arb(end))[0]
+            for end in (p.lower(), p.upper())
+        )
         assert low < arb(level) < high
 
 
@@ -407,6 +410,26 @@ def test_a_bound_that_cannot_be_certified_holds_everything(bits):
     with flint.ctx.workprec(300):
         exact = verifier._lower_bound(900, 1000, arb("0.001"))
     assert p.overlaps(exact)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_bound_certified_on_one_side_only_holds_everything(monkeypatch, side):
+    """The tail is p itself (k = n = 1), but on one side of the root too blurred to tell."""
+    level = arb("0.125")
+
+    def tail(k, n, p, q):
+        blurred = (p - level) * side > 0
+        return (arb("0.125", "0.1") if blurred else p), arb(1)
+
+    monkeypatch.setattr(verifier, "_binomial_tail", tail)
+    p = verifier._lower_bound(1, 1, level)
+    assert p.contains(arb(0))
+    assert p.contains(arb(1))
+
+
+def test_a_tail_without_a_probability_is_no_number():
+    for q in (arb(0), arb(0, "1e-3")):
+        assert all(ball.is_nan() for ball in verifier._binomial_tail(5, 10, 1 - q, q))
 
 
 @pytest.mark.parametrize("p", ["1e-9", "0.1", "0.5", "0.975", "0.9999999"])

@@ -26,7 +26,7 @@ BOOK = ROOT / "book"
 DRAFTS = ROOT / ".drafts"
 
 LONGEST_CELL = 30
-KEPT_CELL_METADATA = {"tags", "mystnb", "claim", "evidence"}
+KEPT_CELL_METADATA = ("claim", "evidence", "mystnb", "tags")
 EVIDENCE = {"symbolic", "numerical", "counterexample", "exercise", "definition"}
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -130,7 +130,7 @@ def push(draft: Path, path: Path) -> None:
     notebook = jupytext.read(draft, fmt="py:percent")
     for number, cell in enumerate(notebook.cells, 1):
         # jupytext itself adds the key for blank lines between cells.
-        unknown = set(cell.metadata) - KEPT_CELL_METADATA - {"lines_to_next_cell"}
+        unknown = set(cell.metadata) - {*KEPT_CELL_METADATA, "lines_to_next_cell"}
         if unknown:
             raise NotebookError(f"{draft}: cell {number} has unknown metadata {sorted(unknown)}")
     known: dict[str, deque[NotebookNode]] = defaultdict(deque)
