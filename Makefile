@@ -74,7 +74,7 @@ verify: $(READY) ## recompute every radius in data/ from its counts
 	$(BIN)/rslib verify data
 
 bench: $(READY) ## time certification beside a plain loop
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python -m benchmarks
 
 mutants: $(READY) ## put known mistakes into the library and see the tests fail
 	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py

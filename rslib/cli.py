@@ -27,7 +27,6 @@ __all__ = ["main"]
 
 _CERTIFICATES = Path("data/certify")
 _WEIGHTS = Path("data/models")
-_RADII = ("0", "0.25", "0.5", "0.75", "1", "1.5", "2")
 
 
 class _UsageError(ValueError):
@@ -156,7 +155,7 @@ def _certify(options: argparse.Namespace) -> int:
                 bar.update()
     if options.quiet:
         return 0
-    print(evaluation.table([records.read_certificates(out)], _RADII), end="")
+    print(evaluation.table([records.read_certificates(out)], evaluation.DEFAULT_RADII))
     return 0
 
 
@@ -185,17 +184,14 @@ def _certified_row(smoothed, dataset, idx: int, options: argparse.Namespace) -> 
 
 def _analyze(options: argparse.Namespace) -> int:
     files = [records.read_certificates(path) for path in options.files]
-    print(evaluation.table(files, options.radii, options.format, options.band), end="")
+    print(evaluation.table(files, options.radii, options.format, options.band))
     return 0
 
 
 def _verify(options: argparse.Namespace) -> int:
     reports = verifier.verify_paths(options.paths)
     for report in reports:
-        for line in report.problems + report.notes:
-            print(line)
-        verdict = "all right" if report.ok else f"{len(report.problems)} problems"
-        print(f"{report.path}: {report.rows} certificates, {verdict}")
+        print(report)
     failed = sum(not report.ok for report in reports)
     if options.replay and not failed:
         failed = sum(not _replay(report.path, options) for report in reports)
@@ -469,7 +465,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command("analyze", _analyze, "Certified accuracy of certificate files, as a table.")
     added.add_argument("files", nargs="+", metavar="FILE")
-    added.add_argument("--radii", nargs="+", default=_RADII, metavar="R")
+    added.add_argument("--radii", nargs="+", default=evaluation.DEFAULT_RADII, metavar="R")
     added.add_argument(
         "--format", choices=("table", "markdown", "csv", "json"), default="table", help="of output"
     )

@@ -527,7 +527,7 @@ class GridGaussian:
         -------
         m : int32 tensor, shape of x
         distance : float
-            The largest |x/step - m|, in steps.
+            The largest ``|x/step - m|``, in steps.
 
         Raises
         ------

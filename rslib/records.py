@@ -62,7 +62,7 @@ _INFORMATIVE = ("versions", "device", "command", "date")
 class RecordError(ValueError):
     """A certificate file or manifest that cannot be read, written or resumed.
 
-    The message begins ``FILE:LINE: ``, or ``FILE: `` where no single line is to blame.
+    The message begins ``FILE:LINE:``, or ``FILE:`` where no single line is to blame.
     """
 
 

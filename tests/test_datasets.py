@@ -68,9 +68,9 @@ def test_folder_with_two_sizes(folder):
 
 
 def test_folder_that_is_none(tmp_path):
-    with pytest.raises(ValueError, match="root .* is not a folder of images"):
+    with pytest.raises(ValueError, match=r"root .* is not a folder of images"):
         datasets.load("folder", "test", tmp_path / "absent")
-    with pytest.raises(ValueError, match="root .* is not a folder of images"):
+    with pytest.raises(ValueError, match=r"root .* is not a folder of images"):
         datasets.load("folder", "test", tmp_path)
 
 

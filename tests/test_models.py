@@ -96,7 +96,7 @@ def test_weights_that_are_not_finite(saved):
     with torch.no_grad():
         bad[2].weight[3, 4] = float("nan")
     models.save_weights(bad, path)
-    with pytest.raises(ValueError, match="tensor '2.weight' holds a value that is not finite"):
+    with pytest.raises(ValueError, match=r"tensor '2\.weight' holds a value that is not finite"):
         models.load_weights(network, path)
 
 

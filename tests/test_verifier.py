@@ -418,6 +418,7 @@ def test_a_bound_certified_on_one_side_only_holds_everything(monkeypatch, side):
     level = arb("0.125")
 
     def tail(k, n, p, q):
+        assert (p + q - 1).contains(arb(0))
         blurred = (p - level) * side > 0
         return (arb("0.125", "0.1") if blurred else p), arb(1)
 
@@ -583,6 +584,13 @@ def test_a_cut_file(tmp_path):
 
 
 # --- changed manifests
+
+
+def test_long_values_are_cut_in_messages(tmp_path):
+    for value, shown in [("x" * 58, f'"{"x" * 58}"'), ("x" * 59, f'"{"x" * 56}...')]:
+        (found,) = verify_file(write(tmp_path, manifest(format=value), [HEADER])).problems
+        assert found.endswith(f'must be "rslib-certificates/1", got {shown}')
+
 
 POSITIVE = "must be positive, got"
 NUMBER = "must be a decimal or a fraction in a string, got"
