@@ -191,6 +191,8 @@ def _analyze(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     reports = verifier.verify_paths(options.paths)
     for report in reports:
+        for problem in report.problems:
+            print(problem)
         print(report)
     failed = sum(not report.ok for report in reports)
     if options.replay and not failed:

@@ -101,7 +101,7 @@ def certified_accuracy(rows: Iterable[Row], radii: Sequence[float | str | Decima
     array([0.5 , 0.25, 0.  ])
     """
     rows, radii = _checked_rows(rows), _checked_radii(radii)
-    return np.array(_certified_counts(rows, radii), dtype=np.float64) / len(rows)
+    return np.array(_certified_counts(rows, radii)) / len(rows)
 
 
 def average_certified_radius(rows: Iterable[Row]) -> float:
@@ -117,7 +117,7 @@ def average_certified_radius(rows: Iterable[Row]) -> float:
     0.25
     """
     rows = _checked_rows(rows)
-    return float(sum((row.radius for row in rows if row.correct), Decimal(0)) / len(rows))
+    return float(sum(row.radius for row in rows if row.correct) / len(rows))
 
 
 def abstention_rate(rows: Iterable[Row]) -> float:
@@ -206,7 +206,7 @@ def accuracy_band(
     rows = _checked_rows(rows)
     share = certified_accuracy(rows, radii)
     width = _half_width(len(rows), confidence)
-    return np.clip(share - width - alpha, 0, 1), np.clip(share + width, 0, 1)
+    return np.maximum(share - width - alpha, 0.0), np.minimum(share + width, 1.0)
 
 
 def _records(

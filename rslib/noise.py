@@ -65,6 +65,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from enum import IntEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -241,7 +242,7 @@ def _as_finite_example(x: np.ndarray | torch.Tensor, remedy: str) -> torch.Tenso
 # --- streams -------------------------------------------------------------------------------------
 
 
-class NoiseStream:
+class NoiseStream(ABC):
     """The endless sequence of noisy copies of one example, read in order by :meth:`fill`.
 
     Made by :meth:`GridGaussian.stream` and :meth:`FloatGaussian.stream`. The sequence is fixed by
@@ -293,13 +294,13 @@ class NoiseStream:
             self._row += rows
         return out
 
+    @abstractmethod
     def _open(self, block: int) -> None:
         """Start the generators of a block."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _write(self, out: torch.Tensor, row: int) -> None:
         """Write rows ``row``, ``row + 1``, ... of the open block into ``out``."""
-        raise NotImplementedError
 
 
 class _HostGridStream(NoiseStream):
@@ -519,6 +520,14 @@ class GridGaussian:
             raise ValueError(f"d must be at least 1, got {d}")
         bound = d * (2 * self.reach + 2) * (1 + Fraction(1, 2**29)) / 2**64
         return math.nextafter(float(bound), math.inf)
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """The integers T_k for k = -reach, ..., reach - 1: K is the smallest k with U < T_k.
+
+        Int64, shape (2 reach,), read-only. U is uniform on the integers from 0 to 2^63 - 1.
+        """
+        return _thresholds(self.ratio)
 
     def nearest(self, x: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, float]:
         """Return the nearest grid point of one example, and how far away it is.

@@ -58,7 +58,7 @@ def test_certified_file_verifies_and_is_complete(certified, capsys):
     assert [row.idx for row in file.rows] == [0, 10, 20, 30] and file.complete
     assert all(sum(row.estimation.values()) == 500 for row in file.rows)
     assert cli.main(["verify", str(certified.parent)]) == 0
-    assert "4 certificates, all right" in capsys.readouterr().out
+    assert "4 certificates, all hold" in capsys.readouterr().out
 
 
 def test_same_rows_whatever_the_selection_of_examples(weights, certified, tmp_path):

@@ -89,6 +89,49 @@ MUTANTS = {
     "cost of rounding the input forgotten": Mutant(
         "smoothing", "_round_down(radius - cost)", "_round_down(radius)"
     ),
+    "test at alpha, the sampler's error ignored": Mutant(
+        "smoothing", "alpha - n * self.noise.total_variation(prepared.numel())", "2 * alpha"
+    ),
+    "half a step forgotten in rounding": Mutant("noise", "lowest - reach", "lowest - reach - 1"),
+    "sigma for 1/sigma": Mutant("noise", "self.sigma / self.step", "self.step / self.sigma"),
+    "variance for deviation": Mutant("noise", "np.float32(sigma)", "np.float32(sigma**2)"),
+    "low bits not drawn": Mutant("noise", "(top[unsettled] << LOW_BITS) |", "0 * top[unsettled] |"),
+    "total variation of one coordinate for d": Mutant(
+        "noise", "bound = d * (2 * self.reach + 2)", "bound = (2 * self.reach + 2)"
+    ),
+    "one stream for all purposes": Mutant(
+        "noise", "int(seed), int(Purpose(purpose)), int(index)", "int(seed), 0, int(index)"
+    ),
+    "one stream for all blocks": Mutant(
+        "noise",
+        "np.random.SFC64(_key(*self._key, block, part))",
+        "np.random.SFC64(_key(*self._key, part))",
+    ),
+    "least score for largest": Mutant("engine", "scores.argmax(1)", "scores.argmin(1)"),
+    "scores that are not finite counted": Mutant("engine", "if not finite:", "if False:"),
+    "left-over rows counted": Mutant(
+        "engine", "rows = min(self.plan.rows, n - start)", "rows = self.plan.rows"
+    ),
+    "batch statistics for running ones": Mutant(
+        "engine", ".eval().requires_grad_", ".requires_grad_"
+    ),
+    "verifier: twice alpha": Mutant(
+        "verifier", "return _ball(claims.alpha) - _bin", "return 2 * _ball(claims.alpha) - _bin"
+    ),
+    "verifier: alpha for half of alpha": Mutant(
+        "verifier", "_ball(claims.alpha) / 2,", "_ball(claims.alpha),"
+    ),
+    "verifier: radius of 1/sigma": Mutant(
+        "verifier", "_ball(radius / claims.sigma)", "_ball(radius * claims.sigma)"
+    ),
+    "verifier: sampler's error ignored": Mutant(
+        "verifier", ".erfc() / 2 - _ball(claims.variation)", ".erfc() / 2"
+    ),
+    "verifier: one half dropped": Mutant(
+        "verifier", "_ball(claims.sigma) / 2 * (of_a", "_ball(claims.sigma) * (of_a"
+    ),
+    "verifier: sqrt 2 dropped": Mutant("verifier", "-arb(2).sqrt() * (2 * p)", "-(2 * p)"),
+    "counts of another n accepted": Mutant("records", "!= total", "> total"),
     "radius above r for at least r": Mutant(
         "evaluation",
         "bisect_left(certified, radius)",
