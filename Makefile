@@ -43,7 +43,7 @@ certificates: $(READY) ## certify 20 digits afresh, verify every certificate fil
 	$(BIN)/rslib analyze $(DIGITS)/sigma_*.tsv --radii $(RADII)
 
 unit: $(READY) ## unit, statistical and doc tests
-	$(BIN)/python -m pytest -m "not slow" --doctest-modules tests rslib
+	$(BIN)/python -m pytest -m "not slow" --doctest-modules -n 2 --dist loadfile tests rslib
 
 clean-book: $(READY) ## build the book from nothing, warnings as errors, and check its links
 	$(BIN)/python tools/notebooks.py check
@@ -52,7 +52,7 @@ clean-book: $(READY) ## build the book from nothing, warnings as errors, and che
 	$(BIN)/python tools/linkcheck.py _build/html
 
 test-slow: book ## the tests that take longer: browser, JupyterLab, interrupted runs, mutants
-	$(BIN)/python -m pytest -m slow tests
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -rs tests
 
 lab: $(READY) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab book
@@ -76,8 +76,10 @@ verify: $(READY) ## recompute every radius in data/ from its counts
 bench: $(READY) ## time certification beside a plain loop
 	$(BIN)/python -m benchmarks
 
-mutants: $(READY) ## put known mistakes into the library and see the tests fail
+mutants: $(READY) ## put mistakes into the library, one at a time, and see the tests fail
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[mutants]'
 	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py
+	$(BIN)/python tools/mutants.py
 
 pdf: $(READY) ## typeset the book with xelatex
 	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: apt-get install $(TEX)"; exit 1; }

@@ -523,7 +523,7 @@ class GridGaussian:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """The integers T_k for k = -reach, ..., reach - 1: K is the smallest k with U < T_k.
+        """The integers T_k, k from -reach to reach - 1; K is the smallest k with U < T_k.
 
         Int64, shape (2 reach,), read-only. U is uniform on the integers from 0 to 2^63 - 1.
         """

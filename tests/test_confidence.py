@@ -85,6 +85,14 @@ def test_bounds_at_extreme_confidence(alpha, arb_bits):
             assert_sharp(k, n, alpha, arb_tail)
 
 
+def test_newton_steps_repair_the_lower_tail(arb_bits):
+    """SciPy's inverse is off by 8e-11 here; a step of twice the length would stay as far off."""
+    k, n, alpha = 189_548_963, 10**9, 1.17e-10
+    start = special.betaincinv(k, n - k + 1, alpha)
+    assert abs(start / lower_bound(k, n, alpha) - 1) > 5e-11
+    assert_sharp(k, n, alpha, arb_tail)
+
+
 def test_scipy_alone_would_not_do():
     """The start of the Newton steps is off by more than 1e-10 at this point."""
     k, n, alpha = 2, 401_594_672, 0.027698087522728256
