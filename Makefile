@@ -77,7 +77,6 @@ bench: $(READY) ## time certification beside a plain loop
 	$(BIN)/python -m benchmarks
 
 mutants: $(READY) ## put mistakes into the library, one at a time, and see the tests fail
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[mutants]'
 	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py
 	$(BIN)/python tools/mutants.py
 
