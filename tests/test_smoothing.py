@@ -131,6 +131,21 @@ def test_everything_the_same_class_gives_the_largest_radius_n_allows():
     assert 0 < limit - c.radius < 2e-6
 
 
+def test_the_samplers_error_is_taken_off(monkeypatch):
+    """With a total variation of 0.01, far above the true one, every bound moves by it."""
+    g = smoothed()
+    monkeypatch.setattr(type(g.noise), "total_variation", lambda self, d: 0.01 * d / 9)
+    c = g.certify(X, n=4000, alpha=0.01)
+    assert c.total_variation == 0.01
+    assert c.p_a_lower == confidence.lower_bound(c.counts[0], 4000, 0.01) - 0.01
+    two = g.certify(X, n=4000, alpha=0.01, two_sided=True)
+    low, high = confidence.runner_up_bounds(np.array(two.counts), 0, 0.01)
+    assert (two.p_a_lower, two.p_b_upper) == (low - 0.01, high + 0.01)
+    # n noise vectors: alpha has to exceed n times the total variation.
+    assert g.predict(X, n=20, alpha=0.19) == ABSTAIN
+    assert g.predict(X, n=20, alpha=0.21) == 0
+
+
 def test_float_noise_is_named():
     c = smoothed(noise="float").certify(X, n=500)
     assert c.noise == "float" and c.step is None and c.total_variation == 0.0
