@@ -11,17 +11,19 @@ import datetime
 import os
 import platform
 import random
+import re
 import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
 from tqdm import tqdm
 
-from rslib import evaluation, records, verifier
+from rslib import confidence, evaluation, records, verifier
 
 __all__ = ["main"]
 
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output (head, say) has gone; that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, ArithmeticError) as error:
         print(f"rslib {options.name}: {error}", file=sys.stderr)
         return 2
 
@@ -68,6 +70,9 @@ def _train(options: argparse.Namespace) -> int:
         raise _UsageError(f"--out must end in .safetensors, got {options.out!r}")
     if out.exists() and not options.overwrite:
         raise _UsageError(f"{out} exists; --overwrite replaces it")
+    if out.is_dir():
+        raise _UsageError(f"--out {out} is a folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
@@ -211,6 +216,14 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
     plan = Plan.from_dict(manifest["plan"])
     described = manifest["dataset"]
     dataset = datasets.load(described["name"], described["split"], options.root)
+    if _describe(dataset) != described:
+        print(f"{path}: its data set is {described}, the one at hand {_describe(dataset)}")
+        return False
+    same = True
+    for row in file.rows:
+        if row.label != dataset.labels[row.idx]:
+            same = False
+            print(f"{path}: idx {row.idx}: label {row.label}, is {dataset.labels[row.idx]}")
     network = models.build(manifest["model"]["name"], dataset.shape, dataset.num_classes)
     models.load_weights(network, Path(path).parent / manifest["model"]["file"])
     smoothed = SmoothedClassifier(
@@ -223,7 +236,6 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
         plan=plan,
     )
     chosen = random.SystemRandom().sample(file.rows, min(options.replay, len(file.rows)))
-    same = True
     for row in tqdm(chosen, unit="image", disable=_quiet(), leave=False):
         certificate = smoothed.certify(
             dataset.images[row.idx],
@@ -276,15 +288,23 @@ def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None =
         raise _UsageError(f"{weights}: its SHA-256 is not the one in its manifest")
     network = models.build(described.get("name"), dataset.shape, dataset.num_classes)
     models.load_weights(network, weights)
+    asked = {name: getattr(options, name) for name in ("rows", "backend", "dtype")}
+    asked = {name: value for name, value in asked.items() if value is not None}
     if recorded_plan is not None:
         plan = Plan.from_dict(recorded_plan)
-    elif options.rows is not None:
-        plan = Plan(options.backend, options.dtype, options.rows, options.threads, options.device)
+        for name, value in asked.items():
+            if value != recorded_plan[name]:
+                raise _UsageError(
+                    f"--{name} {value}: the file was begun with {recorded_plan[name]}"
+                )
     else:
         torch.set_num_threads(options.threads)
-        plan = fastest_plan(
-            network, dataset.num_classes, dataset.shape, options.device, options.dtype
-        )
+        plan = Plan(threads=options.threads, device=options.device)
+        if "rows" not in asked:
+            dtype = options.dtype or "float32"
+            shape = dataset.shape
+            plan = fastest_plan(network, dataset.num_classes, shape, options.device, dtype)
+        plan = replace(plan, **asked)
     smoothed = SmoothedClassifier(
         network,
         dataset.num_classes,
@@ -298,10 +318,9 @@ def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None =
 
 
 def _sigma(text: str, least_positive: bool = False) -> Fraction:
-    try:
-        value = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise _UsageError(f"--sigma must be a number, got {text!r}") from None
+    if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,20})?", text):
+        raise _UsageError(f"--sigma must be a decimal number, got {text!r}")
+    value = Fraction(text)
     if value < 0 or (least_positive and value == 0):
         raise _UsageError(f"--sigma must be {'positive' if least_positive else '>= 0'}, got {text}")
     return value
@@ -368,18 +387,19 @@ def _progress(total: int, unit: str) -> tqdm:
 # --------------------------------------------------------------------------------------- parser
 
 
+def _whole(text: str, least: int, most: int) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,30}", text) or not least <= int(text) <= most:
+        message = f"must be a whole number from {least} to {most}, got {text}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
+    return _whole(text, 1, confidence.LARGEST_N)
 
 
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
-    return value
+def _seed(text: str) -> int:
+    return _whole(text, 0, 2**63 - 1)
 
 
 class _Alpha(argparse.Action):
@@ -390,8 +410,9 @@ class _Alpha(argparse.Action):
             value = float(text)
         except ValueError:
             value = 0.0
-        if not 0 < value < 1:
-            parser.error(f"argument --alpha: must be between 0 and 1, got {text}")
+        least = 2 * confidence.SMALLEST_ALPHA
+        if not least <= value < 1:
+            parser.error(f"argument --alpha: must be between {least:g} and 1, got {text}")
         namespace.alpha, namespace.alpha_text = value, text
 
 
@@ -413,7 +434,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("dataset", help="digits, cifar10 or folder")
         added.add_argument("--root", help="folder of the data set (digits need none)")
         added.add_argument("--sigma", required=True, help="standard deviation of the noise")
-        added.add_argument("--seed", type=_natural, default=0, help="fixes every draw (default 0)")
+        added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
         added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
         added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
 
@@ -438,12 +459,11 @@ def _parser() -> argparse.ArgumentParser:
         )
         plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
         plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
-        plan.add_argument("--backend", choices=("eager", "frozen"), default="frozen")
+        plan.add_argument("--backend", choices=("eager", "frozen"))
         plan.add_argument(
             "--dtype",
             choices=("float32", "bfloat16", "float16"),
-            default="float32",
-            help="another number type is another base classifier",
+            help="default float32; another number type is another base classifier",
         )
 
     added = command("train", _train, "Train a base classifier under Gaussian noise.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ class Plan:
 
 
 def default_plan(base: Callable, shape: tuple[int, ...], device: str = "cpu") -> Plan:
-    """The plan that is used when none is given: it depends on its arguments alone.
+    """The plan that is used when none is given; nothing is timed for it.
 
     Parameters
     ----------
@@ -171,15 +172,17 @@ class Engine:
     ----------
     base : callable
         From a float batch (B, \\*shape) to scores (B, num_classes). A `torch.nn.Module` is copied:
-        the copy is put in evaluation mode and prepared, the module itself is never changed. A
-        module that was trained further since is noticed and copied again.
+        the copy is put in evaluation mode and prepared, the module itself is never changed.
+        Changed parameters or buffers are noticed, and the module is copied again; a change of its
+        code or of plain attributes is not.
     num_classes : int
         Width K of the scores.
     shape : tuple of int
         Shape of one example.
     plan : Plan, optional
         Default: `default_plan`. A module that cannot be frozen faithfully (its trace warns, or
-        gives other scores) runs with the backend ``eager``; see the attribute ``plan``.
+        gives other scores on random inputs) runs with the backend ``eager``; see the attribute
+        ``plan``. Ask for ``eager`` where a module branches on rare inputs: no trace shows that.
 
     Attributes
     ----------
@@ -200,17 +203,23 @@ class Engine:
             self.plan = replace(self.plan, backend="callable")
         self.device = torch.device(self.plan.device)
         self._asked = self.plan
+        self._lock, self._counting = threading.RLock(), False
         self._prepare()
 
     def _prepare(self) -> None:
         self.plan = self._asked
         dtype = _DTYPES[self.plan.dtype]
-        rows = torch.zeros((self.plan.rows, *self.shape), device=self.device)
+        rows = torch.zeros((self.plan.rows, *self.shape), dtype=torch.float32, device=self.device)
         self._noisy = rows
         self._copy = None
         if not isinstance(self.base, nn.Module):
             self._forward = lambda batch: self.base(batch.to(dtype))
             return
+        for name, module in self.base.named_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+                raise ValueError(
+                    f"base must answer each row by itself, got batch statistics in {name or 'base'}"
+                )
         self._copy = copy.deepcopy(self.base)
         ready = copy.deepcopy(self.base).to(self.device, dtype).eval().requires_grad_(False)
         if len(self.shape) == 3 and self.shape[0] > 1:
@@ -228,10 +237,11 @@ class Engine:
         self._forward = lambda batch: ready(batch.to(dtype))
 
     def _is_stale(self) -> bool:
-        """Whether the module's weights are no longer those that were copied."""
+        """Whether the module's parameters and buffers are no longer those that were copied."""
         if self._copy is None:
             return False
-        now, then = self.base.state_dict(), self._copy.state_dict()
+        now, then = ({**dict(m.named_parameters()), **dict(m.named_buffers())}
+                     for m in (self.base, self._copy))  # fmt: skip
         return now.keys() != then.keys() or not all(torch.equal(now[k], then[k]) for k in now)
 
     def forward(self) -> Tensor:
@@ -272,6 +282,20 @@ class Engine:
             If a score is not finite (dropping such a copy would bias the counts), or the scores
             have the wrong shape.
         """
+        with self._lock:
+            if self._counting:
+                raise RuntimeError("base must not certify with the classifier that calls it")
+            self._counting = True
+            try:
+                counts, finite = self._count(stream, n)
+            finally:
+                self._counting = False
+        if not finite:
+            raise ValueError("base must return finite scores, got NaN or infinity under noise")
+        return counts.cpu().numpy()
+
+    def _count(self, stream: NoiseStream, n: int) -> tuple[Tensor, Tensor]:
+        """Counts of n copies, and whether all scores were finite; one caller at a time."""
         if self._is_stale():
             self._prepare()
         counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.device)
@@ -285,9 +309,7 @@ class Engine:
                 scores = self._scores()[:rows]
                 finite &= torch.isfinite(scores).all()
                 counts.scatter_add_(0, scores.argmax(1), ones[:rows])
-        if not finite:
-            raise ValueError("base must return finite scores, got NaN or infinity under noise")
-        return counts.cpu().numpy()
+        return counts, finite
 
 
 def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | None:
@@ -298,14 +320,17 @@ def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | N
     """
     generator = torch.Generator(example.device).manual_seed(0)
     probes = [
-        torch.rand(example.shape, generator=generator, device=example.device).to(example) * scale
+        draw(example.shape, generator=generator, device=example.device).to(example) * scale
+        for draw in (torch.rand, torch.randn)
         for scale in (1.0, 4.0)
     ]
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", torch.jit.TracerWarning)
+    with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
+        # As an error the warning may get lost on its way out of the tracer.
+        warnings.simplefilter("always")
         try:
             traced = torch.jit.trace(ready, example, check_trace=False)
+            if any(issubclass(one.category, torch.jit.TracerWarning) for one in caught):
+                return None
             frozen = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
             for probe in probes:
                 expected, found = ready(probe).float(), frozen(probe).float()

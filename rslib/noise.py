@@ -66,6 +66,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
+from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -83,6 +84,7 @@ LOW_BITS = BITS - GUIDE_BITS
 MIN_RATIO = Fraction(1, 20)  # here Phi(-x_0) = Phi(-10) < 2^-64: every draw would be 0
 MAX_RATIO = Fraction(100_000)  # 1.8 million thresholds; |K| < 2^20, far below float32's 2^24
 EXACT = 2**24  # float32 holds every integer up to here
+LARGEST_EXPONENT = 30  # of sigma and step: their products with integers stay within float32
 OFF_GRID = 1e-3  # in steps; k * (1/255) in float32 is within 2e-5 for pixels
 
 # Part of what fixes the noise of an example: never change it.
@@ -204,11 +206,14 @@ def _check_key(seed: int, purpose: int, index: int) -> tuple[int, int, int]:
 
 
 def _positive_fraction(name: str, value: float | str | Fraction) -> Fraction:
+    number, text = Fraction(0), str(value)
     try:
-        number = value if isinstance(value, Fraction) else Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        number = Fraction(0)
-    if number <= 0:
+        # An exponent of millions would fill the memory as a fraction.
+        if "/" in text or abs(Decimal(text).adjusted()) <= LARGEST_EXPONENT:
+            number = Fraction(text)
+    except (ArithmeticError, ValueError):
+        pass  # no number, which is refused with the rest
+    if not 0 < number < 10**LARGEST_EXPONENT:
         raise ValueError(f"{name} must be positive and finite, got {value}")
     return number
 

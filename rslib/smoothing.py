@@ -85,7 +85,7 @@ class Certificate:
         caveat = "" if self.noise == "grid" else ", as if its noise were exactly Gaussian"
         return (
             f"Class {self.label} for every perturbation with an l2 norm below {self.radius:.6f}, "
-            f"with confidence {1 - self.alpha:.10g}{caveat} ({basis})."
+            f"false with probability at most {self.alpha:g}{caveat} ({basis})."
         )
 
 
@@ -187,7 +187,7 @@ class SmoothedClassifier:
     def engine(self, shape: tuple[int, ...]) -> Engine:
         """The engine for examples of this shape; made on first use."""
         shape = tuple(shape)
-        if shape not in self._engines:
+        if shape not in self._engines or self._engines[shape].base is not self.base:
             plan = self.plan or default_plan(self.base, shape, self.device)
             self._engines[shape] = Engine(self.base, self.num_classes, shape, plan)
         return self._engines[shape]

@@ -146,6 +146,37 @@ def test_replay_notices_a_row_that_was_not_drawn(certified, capsys):
     assert "NOT identical" in capsys.readouterr().out
 
 
+def test_replay_notices_a_changed_label(certified, capsys):
+    """The counts know nothing of labels: certified accuracy could be forged by changing them."""
+    lines = certified.read_text().splitlines()
+    fields = lines[1].split("\t")
+    fields[1] = str((int(fields[1]) + 1) % 10)
+    fields[4] = str(int(fields[1] == fields[2]))
+    lines[1] = "\t".join(fields)
+    certified.write_text("\n".join(lines) + "\n")
+    assert cli.main(["verify", str(certified)]) == 0
+    assert cli.main(["verify", str(certified), "--replay", "1"]) == 1
+    assert "idx 0: label" in capsys.readouterr().out
+
+
+def test_a_resumed_run_keeps_its_plan(weights, certified, capsys):
+    plan = records.read_certificates(certified).manifest["plan"]
+    other = "eager" if plan["backend"] == "frozen" else "frozen"
+    before = certified.read_bytes()
+    assert certify(weights, certified, "--backend", other) == 2
+    assert (
+        f"--backend {other}: the file was begun with {plan['backend']}" in capsys.readouterr().err
+    )
+    assert certified.read_bytes() == before
+    assert certify(weights, certified, "--rows", str(plan["rows"])) == 0
+
+
+def test_backend_is_used_without_rows(weights, tmp_path):
+    out = tmp_path / "eager.tsv"
+    assert certify(weights, out, "--backend", "eager") == 0
+    assert records.read_certificates(out).manifest["plan"]["backend"] == "eager"
+
+
 def test_predict(weights, capsys):
     arguments = ["predict", "digits", "--weights", str(weights), "--sigma", "0.25"]
     assert cli.main([*arguments, "--indices", "0:3", "--n", "200"]) == 0
@@ -175,13 +206,22 @@ def test_analyze_formats_agree(certified, capsys):
         (["certify", "digits", "--weights", "none.safetensors", "--sigma", "0.25"], "no such file"),
         (["certify", "mnist", "--weights", "W", "--sigma", "0.25"], "name must be one of"),
         (["certify", "digits", "--weights", "W", "--sigma", "0"], "--sigma must be positive"),
-        (["certify", "digits", "--weights", "W", "--sigma", "x"], "--sigma must be a number"),
-        (["certify", "digits", "--weights", "W", "--sigma", "-1"], "--sigma must be positive"),
+        (
+            ["certify", "digits", "--weights", "W", "--sigma", "x"],
+            "--sigma must be a decimal number",
+        ),
+        (["certify", "digits", "--weights", "W", "--sigma=-1"], "--sigma must be positive"),
+        (
+            ["certify", "digits", "--weights", "W", "--sigma", "1e-30000000"],
+            "--sigma must be a dec",
+        ),
+        (["certify", "digits", "--weights", "W", "--sigma", "1/4"], "--sigma must be a decimal"),
+        (["certify", "digits", "--weights", "W", "--sigma", "1", "--device", "foo"], "foo"),
         (["certify", "digits", "--weights", "W", "--sigma", "1", "--indices", "a"], "--indices"),
         (["certify", "digits", "--weights", "W", "--sigma", "1", "--indices", "9:5"], "picks none"),
         (["certify", "cifar10", "--weights", "W", "--sigma", "1"], "root must name"),
         (["certify", "digits", "--weights", "W", "--sigma", "1", "--out", "a.txt"], "*.tsv"),
-        (["train", "digits", "--sigma", "-0.5"], "--sigma must be >= 0"),
+        (["train", "digits", "--sigma=-0.5"], "--sigma must be >= 0"),
         (["train", "digits", "--sigma", "1", "--model", "vgg", "--out", "v.safetensors"], "vgg"),
         (["train", "digits", "--sigma", "1", "--out", "weights.pt"], ".safetensors"),
         (["analyze", "none.tsv"], "none.tsv"),
@@ -198,7 +238,8 @@ def test_bad_arguments(weights, capsys, tmp_path, monkeypatch, arguments, messag
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--n", "0"), ("--n", "1e5"), ("--n0", "-3"), ("--alpha", "0"), ("--alpha", "1"),
+    [("--n", "0"), ("--n", "1e5"), ("--n", "2000000000"),
+     ("--alpha", "1e-31"), ("--seed", "9223372036854775808"), ("--n0", "-3"), ("--alpha", "0"), ("--alpha", "1"),
      ("--alpha", "nan"), ("--seed", "-1"), ("--rows", "0"), ("--threads", "0"),
      ("--noise", "none"), ("--split", "valid")],
 )  # fmt: skip

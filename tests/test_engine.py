@@ -1,5 +1,8 @@
 """The engine counts what the network says, whatever the plan, and never changes the network."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -191,3 +194,65 @@ def test_bfloat16_is_another_classifier(network):
     full = Engine(network, 3, SHAPE, Plan("eager")).count(stream(), 2000)
     assert half.sum() == full.sum() == 2000
     assert 0 < np.abs(half - full).max() < 200
+
+
+def test_batch_statistics_are_refused():
+    """Each row must be answered by itself."""
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16, track_running_stats=False))
+    with pytest.raises(
+        ValueError, match=r"base must answer each row by itself, got batch stat.* 1"
+    ):
+        Engine(network, 16, SHAPE)
+
+
+def test_a_branch_that_only_negative_inputs_take_is_not_frozen():
+    """torch.equal gives the tracer no warning: the comparison on random inputs sees it."""
+
+    class Branch(nn.Module):
+        def forward(self, x):
+            rows = [r.flatten()[:2] * (1 if torch.equal(r, r.clamp(min=-0.5)) else -1) for r in x]
+            return torch.stack(rows)
+
+    assert Engine(Branch(), 2, SHAPE, Plan("frozen", rows=4)).plan.backend == "eager"
+
+
+def test_buffers_that_are_not_saved_are_watched_too():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("sign", torch.ones(1), persistent=False)
+
+        def forward(self, x):
+            return torch.stack([self.sign * x.flatten(1)[:, 0], x.new_zeros(len(x))], dim=1)
+
+    network = Scaled()
+    engine = Engine(network, 2, SHAPE)
+    first = engine.count(stream(), 500)
+    network.sign.mul_(-1)
+    assert engine.count(stream(), 500).tolist() != first.tolist()
+
+
+def test_two_threads_do_not_share_a_buffer():
+    """They take turns: every count is what it is alone."""
+
+    def slow(x):
+        answer = (x.flatten(1)[:, 0] > 0.6).float()
+        time.sleep(0.001)
+        return torch.stack([answer, 1 - answer], dim=1)
+
+    engine = Engine(slow, 2, SHAPE, Plan("callable", rows=16))
+    alone = [engine.count(stream(index), 320).tolist() for index in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda index: engine.count(stream(index), 320).tolist(), range(4)))
+    assert together == alone
+    assert len({tuple(counts) for counts in alone}) > 1
+
+
+def test_a_base_that_certifies_with_itself_is_refused():
+    def base(x):
+        engine.count(stream(), 1)
+        return torch.zeros(len(x), 2)
+
+    engine = Engine(base, 2, SHAPE, Plan("callable", rows=4))
+    with pytest.raises(RuntimeError, match="base must not certify with the classifier"):
+        engine.count(stream(), 4)

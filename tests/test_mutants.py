@@ -95,7 +95,7 @@ MUTANTS = {
     "half a step forgotten in rounding": Mutant("noise", "lowest - reach", "lowest - reach - 1"),
     "sigma for 1/sigma": Mutant("noise", "self.sigma / self.step", "self.step / self.sigma"),
     "variance for deviation": Mutant("noise", "np.float32(sigma)", "np.float32(sigma**2)"),
-    "low bits not drawn": Mutant("noise", "(top[unsettled] << LOW_BITS) |", "0 * top[unsettled] |"),
+    "low bits not drawn": Mutant("noise", "| low.view(np.int64)", "| 0 * low.view(np.int64)"),
     "total variation of one coordinate for d": Mutant(
         "noise", "bound = d * (2 * self.reach + 2)", "bound = (2 * self.reach + 2)"
     ),
@@ -201,4 +201,5 @@ def test_killed(copy, name):
         answer = run_tests(copy, mutant.module)
     finally:
         path.write_text(original)
-    assert answer.returncode == 1, f"survived:\n{answer.stdout}"
+    # 1: a test failed; 2: the tests cannot even be collected.
+    assert answer.returncode in (1, 2), f"survived:\n{answer.stdout}"

@@ -65,6 +65,21 @@ def test_selection_and_estimation_noise_are_independent_draws():
     assert list(c.counts) == streams[Purpose.ESTIMATION]
 
 
+def test_the_selection_alone_picks_the_class():
+    """Where one selection sample picks the weaker class, nothing is certified for the other."""
+    g = smoothed(lambda x: half_space(x - 0.25))
+    certificates_of_1 = 0
+    for index in range(20):
+        c = g.certify(X, n0=1, n=2000, alpha=0.01, index=index)
+        picked = int(np.argmax(c.selection_counts))
+        assert c.counts[0] > 1000
+        bound = confidence.lower_bound(c.counts[picked], 2000, 0.01)
+        assert c.p_a_lower == bound - c.total_variation
+        assert c.label == (0 if picked == 0 and c.p_a_lower > 0.5 else ABSTAIN)
+        certificates_of_1 += picked == 1
+    assert 2 <= certificates_of_1 <= 18  # binomial: outside with probability below 1e-4
+
+
 def test_two_sided_uses_the_runner_up():
     c = smoothed().certify(X, n=4000, alpha=0.01, two_sided=True)
     low, high = confidence.runner_up_bounds(np.array(c.counts), 0, 0.01)
@@ -156,7 +171,7 @@ def test_float_noise_is_named():
 def test_sentence():
     c = smoothed().certify(X, n=500)
     assert str(c).startswith(f"Class 0 for every perturbation with an l2 norm below {c.radius:.6f}")
-    assert "confidence 0.999" in str(c) and "n = 500" in str(c)
+    assert "false with probability at most 0.001" in str(c) and "n = 500" in str(c)
 
 
 def test_off_grid_is_refused_or_costs_radius():
