@@ -239,7 +239,8 @@ def test_bad_arguments(weights, capsys, tmp_path, monkeypatch, arguments, messag
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--n", "0"), ("--n", "1e5"), ("--n", "2000000000"),
-     ("--alpha", "1e-31"), ("--seed", "9223372036854775808"), ("--n0", "-3"), ("--alpha", "0"), ("--alpha", "1"),
+     ("--alpha", "1e-31"), ("--seed", "9223372036854775808"), ("--n0", "-3"),
+     ("--alpha", "0"), ("--alpha", "1"),
      ("--alpha", "nan"), ("--seed", "-1"), ("--rows", "0"), ("--threads", "0"),
      ("--noise", "none"), ("--split", "valid")],
 )  # fmt: skip
