@@ -14,7 +14,7 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from numbers import Integral
@@ -282,34 +282,77 @@ class Engine:
             If a score is not finite (dropping such a copy would bias the counts), or the scores
             have the wrong shape.
         """
+        return self.count_each([(stream, n)])[0]
+
+    def count_each(self, jobs: Sequence[tuple[NoiseStream, int]]) -> np.ndarray:
+        """Count the answers of several streams, packed into the same forward passes.
+
+        Parameters
+        ----------
+        jobs : sequence of (NoiseStream, int)
+            A stream and the number of copies wanted from it, see `count`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Int64 (len(jobs), K), a row of counts for each job.
+
+        Raises
+        ------
+        ValueError
+            As `count`.
+        """
         with self._lock:
             if self._counting:
                 raise RuntimeError("base must not certify with the classifier that calls it")
             self._counting = True
             try:
-                counts, finite = self._count(stream, n)
+                counts, finite = self._count(jobs)
             finally:
                 self._counting = False
         if not finite:
             raise ValueError("base must return finite scores, got NaN or infinity under noise")
         return counts.cpu().numpy()
 
-    def _count(self, stream: NoiseStream, n: int) -> tuple[Tensor, Tensor]:
-        """Counts of n copies, and whether all scores were finite; one caller at a time."""
+    def _count(self, jobs: Sequence[tuple[NoiseStream, int]]) -> tuple[Tensor, Tensor]:
+        """Counts of every job, and whether all scores were finite; one caller at a time."""
         if self._is_stale():
             self._prepare()
-        counts = torch.zeros(self.num_classes, dtype=torch.int64, device=self.device)
-        finite = torch.ones((), dtype=torch.bool, device=self.device)
+        counts = torch.zeros(len(jobs), self.num_classes, dtype=torch.int64, device=self.device)
         ones = torch.ones(self.plan.rows, dtype=torch.int64, device=self.device)
+        lowest, highest = torch.zeros(2, device=self.device)
         with torch.inference_mode(), _threads(self.plan.threads):
-            for start in range(0, n, self.plan.rows):
-                rows = min(self.plan.rows, n - start)
+            for parts in _passes([n for _, n in jobs], self.plan.rows):
                 # The rows that a short last pass leaves over keep older noise and are not counted.
-                stream.fill(self._noisy[:rows])
-                scores = self._scores()[:rows]
-                finite &= torch.isfinite(scores).all()
-                counts.scatter_add_(0, scores.argmax(1), ones[:rows])
-        return counts, finite
+                for job, start, stop in parts:
+                    jobs[job][0].fill(self._noisy[start:stop])
+                scores = self._scores()[: parts[-1][2]]
+                # Both carry a NaN on; on the CPU this is eight times as fast as isfinite.
+                low, high = scores.float().aminmax()
+                lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
+                answers = scores.argmax(1)
+                for job, start, stop in parts:
+                    counts[job].scatter_add_(0, answers[start:stop], ones[start:stop])
+        return counts, torch.isfinite(lowest) & torch.isfinite(highest)
+
+
+def _passes(sizes: Sequence[int], rows: int) -> Iterator[list[tuple[int, int, int]]]:
+    """Cut jobs of these sizes, laid end to end, into forward passes of so many rows.
+
+    >>> list(_passes([3, 4], 5))
+    [[(0, 0, 3), (1, 3, 5)], [(1, 0, 2)]]
+    """
+    parts, used = [], 0
+    for job, left in enumerate(sizes):
+        while left:
+            take = min(left, rows - used)
+            parts.append((job, used, used + take))
+            left, used = left - take, used + take
+            if used == rows:
+                yield parts
+                parts, used = [], 0
+    if parts:
+        yield parts
 
 
 def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | None:

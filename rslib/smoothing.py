@@ -217,7 +217,7 @@ class SmoothedClassifier:
         _check_count("n", n, 1, confidence.LARGEST_N)
         _check_count("index", index, 0)
         prepared, _ = self._prepare(x)
-        return self._count(prepared, n, purpose, index)
+        return self._count(prepared, index, (purpose, n))[0]
 
     def _prepare(self, x: Tensor | np.ndarray) -> tuple[Tensor, float]:
         """x as the noise wants it, and how much radius rounding it costs."""
@@ -230,10 +230,13 @@ class SmoothedClassifier:
         cost = float(moved.norm()) + step * math.sqrt(moved.numel()) / 2
         return nearest, cost * (1 + 1e-9)
 
-    def _count(self, prepared: Tensor, n: int, purpose: Purpose, index: int) -> np.ndarray:
-        engine = self.engine(prepared.shape)
-        stream = self.noise.stream(prepared, self.seed, purpose, index, device=self.device)
-        return engine.count(stream, n)
+    def _count(self, prepared: Tensor, index: int, *wanted: tuple[Purpose, int]) -> np.ndarray:
+        """Counts (len(wanted), K) of so many copies for each purpose."""
+        jobs = [
+            (self.noise.stream(prepared, self.seed, purpose, index, device=self.device), n)
+            for purpose, n in wanted
+        ]
+        return self.engine(prepared.shape).count_each(jobs)
 
     def predict(
         self, x: Tensor | np.ndarray, n: int = 1000, alpha: float = 0.001, index: int = 0
@@ -272,7 +275,7 @@ class SmoothedClassifier:
         alpha = _check_alpha(alpha)
         prepared, _ = self._prepare(x)
         level = alpha - n * self.noise.total_variation(prepared.numel())
-        counts = self._count(prepared, n, Purpose.PREDICTION, index)
+        counts = self._count(prepared, index, (Purpose.PREDICTION, n))[0]
         second, first = np.argsort(counts, kind="stable")[-2:]
         pvalue = confidence.hung_fithian_pvalue(int(counts[first]), int(counts[second]))
         return int(first) if pvalue <= level else ABSTAIN
@@ -324,8 +327,10 @@ class SmoothedClassifier:
         alpha = _check_alpha(alpha)
         prepared, cost = self._prepare(x)
         variation = self.noise.total_variation(prepared.numel())
-        selection = self._count(prepared, n0, Purpose.SELECTION, index)
-        counts = self._count(prepared, n, Purpose.ESTIMATION, index)
+        # Both in the same forward passes: the second count does not wait for the first.
+        selection, counts = self._count(
+            prepared, index, (Purpose.SELECTION, n0), (Purpose.ESTIMATION, n)
+        )
         label = int(np.argmax(selection))
         p_b_upper = None
         if two_sided:

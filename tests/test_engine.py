@@ -256,3 +256,37 @@ def test_a_base_that_certifies_with_itself_is_refused():
     engine = Engine(base, 2, SHAPE, Plan("callable", rows=4))
     with pytest.raises(RuntimeError, match="base must not certify with the classifier"):
         engine.count(stream(), 4)
+
+
+@pytest.mark.parametrize("sizes", [(3, 40), (16, 16), (1, 1, 1), (100,), (7, 0, 30)])
+def test_packed_jobs_are_counted_as_if_each_ran_alone(sizes):
+    torch.manual_seed(1)
+    network = models.build("cnn", (1, 8, 8), 10)
+    noise = GridGaussian("0.5", "1/16")
+    example = noise.prepare(torch.full((1, 8, 8), 0.5))
+    engine = Engine(network, 10, (1, 8, 8), Plan(rows=16))
+
+    def job(index, n):
+        return noise.stream(example, 0, Purpose.ESTIMATION, index), n
+
+    packed = engine.count_each([job(i, n) for i, n in enumerate(sizes)])
+    alone = [engine.count(*job(i, n)) for i, n in enumerate(sizes)]
+    assert packed.tolist() == [counts.tolist() for counts in alone]
+    assert packed.sum(1).tolist() == list(sizes)
+    assert sizes != (16, 16) or packed[0].tolist() != packed[1].tolist()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_one_bad_score_among_many_is_seen(bad):
+    def base(batch):
+        scores = torch.zeros(len(batch), 3)
+        scores[5, 2] = bad
+        return scores
+
+    noise = GridGaussian("0.5", "1/16")
+    example = noise.prepare(torch.full((1, 2, 2), 0.5))
+    engine = Engine(base, 3, (1, 2, 2), Plan(backend="callable", rows=16))
+    with pytest.raises(ValueError, match="finite scores"):
+        engine.count(noise.stream(example, 0, Purpose.ESTIMATION, 0), 32)
+    # A row that is only padding does not count.
+    assert engine.count(noise.stream(example, 0, Purpose.ESTIMATION, 0), 5).sum() == 5
