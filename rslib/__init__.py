@@ -28,6 +28,7 @@ _MODULES = {
     "noise",
     "plotting",
     "records",
+    "sharding",
     "smoothing",
     "training",
     "verifier",

@@ -115,12 +115,34 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _certify(options: argparse.Namespace) -> int:
+    from rslib.sharding import Team
+
+    team = Team.join()
+    try:
+        return _certify_share(options, team)
+    finally:
+        team.leave()
+
+
+def _certify_share(options: argparse.Namespace, team) -> int:
+    """Certify this process's share of the examples; all of them where it is alone."""
+    from rslib.sharding import ShardedWriter
+
+    if team.size > 1 and options.device.startswith("cuda"):
+        _own_gpu(options.device, team.local_rank)
     dataset = _load(options, "test")
     name = Path(options.weights).parent.name
     out = Path(options.out or _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv")
     beside = records.manifest_path(out)
-    known = records.read_manifest(beside, records.FORMAT) if beside.exists() else None
-    smoothed, model = _smoothed(options, dataset, known["plan"] if known else None)
+    plan = None
+    if team.rank == 0:
+        if beside.exists():
+            plan = records.read_manifest(beside, records.FORMAT)["plan"]
+        smoothed, model = _smoothed(options, dataset, plan)
+        plan = smoothed.plan.to_dict()
+    plan = team.agree(plan)
+    if team.rank:
+        smoothed, model = _smoothed(options, dataset, plan)
     indices = _indices(options.indices, len(dataset))
     manifest = {
         "format": "rslib-certificates/1",
@@ -147,18 +169,19 @@ def _certify(options: argparse.Namespace) -> int:
     }
     options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
     right = done = 0
-    with records.CertificateWriter(out, manifest) as writer:
-        todo = [idx for idx in indices if idx not in writer.done]
-        if writer.done:
-            print(f"{out}: {len(writer.done)} rows are there, {len(todo)} to do", file=sys.stderr)
-        with _progress(len(todo), "images") as bar:
-            for idx in todo:
+    with ShardedWriter(out, manifest, team) as writer:
+        if writer.already_done and team.rank == 0:
+            left = len(indices) - writer.already_done
+            print(f"{out}: {writer.already_done} rows are there, {left} to do", file=sys.stderr)
+        with _progress(len(writer.todo), "images", hide=team.rank > 0) as bar:
+            for idx in writer.todo:
                 row = _certified_row(smoothed, dataset, idx, options)
                 writer.append(row)
                 done, right = done + 1, right + row.correct
                 bar.set_postfix(right=f"{right / done:.3f}")
                 bar.update()
-    if options.quiet:
+        writer.finish()
+    if options.quiet or team.rank:
         return 0
     print(evaluation.table([records.read_certificates(out)], evaluation.DEFAULT_RADII))
     return 0
@@ -380,8 +403,22 @@ def _quiet() -> bool | None:
     return True if os.environ.get("CI") else None
 
 
-def _progress(total: int, unit: str) -> tqdm:
-    return tqdm(total=total, unit=f" {unit}", disable=_quiet())
+def _progress(total: int, unit: str, hide: bool = False) -> tqdm:
+    return tqdm(total=total, unit=f" {unit}", disable=hide or _quiet())
+
+
+def _own_gpu(device: str, local_rank: int) -> None:
+    """Make "cuda" mean this rank's own GPU."""
+    import torch
+
+    if device != "cuda":
+        raise _UsageError(f"--device must be cuda under torchrun: a rank has its own, got {device}")
+    if local_rank >= torch.cuda.device_count():
+        raise _UsageError(
+            f"--device cuda: rank {local_rank} of this machine has no GPU of its own, "
+            f"{torch.cuda.device_count()} are here"
+        )
+    torch.cuda.set_device(local_rank)
 
 
 # --------------------------------------------------------------------------------------- parser

@@ -24,6 +24,7 @@ cohen2019 : the first six columns. Chapter 12 says what can go wrong in such a f
 """
 
 import json
+import math
 import os
 import re
 import warnings
@@ -32,6 +33,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -135,8 +137,12 @@ def manifest_path(path: str | os.PathLike) -> Path:
 # Manifests
 
 
-def _integer(low: int, high: float):
-    return lambda value: type(value) is int and low <= value <= high
+def _is_integer(low: int, high: float, value) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_match(pattern: str, value) -> bool:
+    return type(value) is str and re.fullmatch(pattern, value) is not None
 
 
 def _text(value) -> bool:
@@ -168,16 +174,12 @@ def _indices(value) -> bool:
     return (
         type(value) is list
         and value != []
-        and all(map(_integer(0, 2**53), value))
+        and all(_is_integer(0, 2**53, index) for index in value)
         and len(set(value)) == len(value)
     )
 
 
-def _matches(pattern: str):
-    return lambda value: type(value) is str and re.fullmatch(pattern, value) is not None
-
-
-_COUNT = _integer(1, 10**12)
+_COUNT = partial(_is_integer, 1, 10**12)
 _POSITIVE = "a positive decimal or fraction in a string"
 # Field -> what it must be, as a test and in words.
 _FIELDS = {
@@ -188,7 +190,7 @@ _FIELDS = {
         lambda value: type(value) is list and value != [] and all(map(_COUNT, value)),
         "a list of positive integers",
     ),
-    "dataset.num_classes": (_integer(2, 10**9), "an integer from 2 to 10^9"),
+    "dataset.num_classes": (partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9"),
     "dataset.size": (_COUNT, "an integer from 1 to 10^12"),
     "indices": (_indices, "a list of distinct non-negative integers"),
     "model.name": (_text, "a non-empty string"),
@@ -196,7 +198,7 @@ _FIELDS = {
         lambda value: _text(value) and not value.startswith("/"),
         "a path relative to the manifest",
     ),
-    "model.sha256": (_matches("[0-9a-f]{64}"), "64 hexadecimal digits"),
+    "model.sha256": (partial(_is_match, "[0-9a-f]{64}"), "64 hexadecimal digits"),
     "sigma": (_positive, _POSITIVE),
     "n0": (_COUNT, "an integer from 1 to 10^12"),
     "n": (_COUNT, "an integer from 1 to 10^12"),
@@ -208,18 +210,22 @@ _FIELDS = {
     "noise.kind": (lambda value: value in ("grid", "float"), '"grid" or "float"'),
     "noise.step": (lambda value: value is None or _positive(value), _POSITIVE + ", or null"),
     "noise.total_variation": (_probability, "a decimal from 0 to below 1 in a string"),
-    "seed": (_integer(0, 2**64 - 1), "an integer from 0 to 2^64 - 1"),
+    "seed": (partial(_is_integer, 0, 2**64 - 1), "an integer from 0 to 2^64 - 1"),
     "plan": (lambda value: type(value) is dict, "an object"),
     "versions": (lambda value: type(value) is dict, "an object"),
     "device": (_text, "a non-empty string"),
     "command": (_text, "a non-empty string"),
-    "date": (_matches("[0-9]{4}-[0-9]{2}-[0-9]{2}"), "a date as YYYY-MM-DD"),
+    "date": (partial(_is_match, "[0-9]{4}-[0-9]{2}-[0-9]{2}"), "a date as YYYY-MM-DD"),
 }
 
 
 def _shown(value) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _start(text: str) -> str:
+    return repr(text[:40])
 
 
 def _check_format(path: Path, manifest: dict, format: str) -> None:
@@ -277,14 +283,14 @@ def _no_constant(text: str):
 
 def _finite(text: str) -> float:
     value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"the number {text[:40]} is too large")
+    if math.isinf(value):
+        raise ValueError(f"the number {_start(text)} is too large")
     return value
 
 
 def _small_integer(text: str) -> int:
     if len(text) > 40:
-        raise ValueError(f"the number {text[:40]}... is too large")
+        raise ValueError(f"the number {_start(text)} is too large")
     return int(text)
 
 
@@ -312,9 +318,9 @@ def read_manifest(path: str | os.PathLike, format: str | None = None) -> dict:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise RecordError(f"{path}:{line}: not UTF-8") from None
     except OSError as error:
         raise _cannot("read", path, error) from None
@@ -327,7 +333,7 @@ def read_manifest(path: str | os.PathLike, format: str | None = None) -> dict:
             parse_int=_small_integer,
         )
         # Half a surrogate pair is JSON, but no text: it could not even be printed.
-        json.dumps(manifest, ensure_ascii=False).encode("utf-8")
+        json.dumps(manifest, ensure_ascii=False).encode()
         _check_manifest(path, manifest)
     except json.JSONDecodeError as error:
         raise RecordError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
@@ -381,7 +387,7 @@ def write_manifest(path: str | os.PathLike, manifest: Mapping) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "wb") as file:
-                file.write(text.encode("ascii"))
+                file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -458,11 +464,11 @@ def _counts(name: str, text: str, num_classes: int, total: int) -> dict[int, int
     pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(" ")]
     classes = [pair[0] for pair in pairs]
     if any(first >= second for first, second in pairwise(classes)):
-        raise ValueError(f"{name}: the classes must be ascending, got {text[:40]!r}")
+        raise ValueError(f"{name}: the classes must be ascending, got {_start(text)}")
     if classes[-1] >= num_classes:
         raise ValueError(f"{name}: the classes must be below {num_classes}, got {classes[-1]}")
     if any(count == 0 for _, count in pairs):
-        raise ValueError(f"{name}: zero counts are left out, got {text[:40]!r}")
+        raise ValueError(f"{name}: zero counts are left out, got {_start(text)}")
     found = sum(count for _, count in pairs)
     if found != total:
         raise ValueError(f"{name}: the counts must add up to {total}, got {found}")
@@ -479,7 +485,7 @@ def _parse_row(line: str, manifest: dict | None) -> Row:
     for name, text in values.items():
         pattern, words = patterns[name]
         if not pattern.fullmatch(text):
-            raise ValueError(f"{name}: must be {words}, got {text[:40]!r}")
+            raise ValueError(f"{name}: must be {words}, got {_start(text)}")
     idx, label, predict = (int(values[name]) for name in ("idx", "label", "predict"))
     radius, correct = Decimal(values["radius"]), values["correct"] == "1"
     selection, estimation = {}, {}
@@ -515,7 +521,7 @@ def _parse_table(path: Path, data: bytes, manifest: dict | None) -> tuple[Row, .
             raise RecordError(
                 f"{where}ends in a carriage return and a newline, not a newline alone"
             )
-        line = raw.decode("ascii")
+        line = raw.decode()
         if number == 1:
             if line != "\t".join(columns):
                 raise RecordError(f"{where}the header must be {' '.join(columns)}")
@@ -707,7 +713,7 @@ class CertificateWriter:
 
     def _write(self, line: str) -> None:
         """Put a line at the end and on the disk, or leave the file as it was."""
-        data = left = line.encode("ascii") + b"\n"
+        data = left = line.encode() + b"\n"
         try:
             os.ftruncate(self._file, self._size)  # of what a failure may have left
             while left:  # one call, unless the disk is full: then the next one says so

@@ -326,13 +326,18 @@ def test_a_file_that_is_not_there(tmp_path):
             ":1: not JSON: Unexpected UTF-8 BOM (decode using utf-8-sig)",
         ),
         (b'{"format":\n "\xff"}', ":2: not UTF-8"),
+        (b'\n{"format":\n "\xff"\n\n}\n', ":3: not UTF-8"),
         (b'{"format": "x", "a": 1, "a": 1}', ': the key "a" is there twice'),
         (b'{"format": "x", "a": {"b": 1, "b": 1}}', ': the key "b" is there twice'),
         (b'{"format": "x", "a": NaN}', ": NaN is not JSON"),
         (b'{"format": "x", "a": -Infinity}', ": -Infinity is not JSON"),
-        (b'{"format": "x", "a": 1e999}', ": the number 1e999 is too large"),
-        (b'{"format": "x", "a": -1e999}', ": the number -1e999 is too large"),
-        (b'{"format": "x", "a": ' + b"9" * 41 + b"}", f": the number {'9' * 40}... is too large"),
+        (b'{"format": "x", "a": 1e999}', ": the number '1e999' is too large"),
+        (b'{"format": "x", "a": -1e999}', ": the number '-1e999' is too large"),
+        (b'{"format": "x", "a": ' + b"9" * 41 + b"}", f": the number '{'9' * 40}' is too large"),
+        (
+            b'{"format": "x", "a": 1' + b"0" * 400 + b".5}",
+            f": the number '1{'0' * 39}' is too large",
+        ),
         (b'{"format": "x", "a": "\\ud800"}', ": holds half a surrogate pair"),
         (b"[" * 100_000, ": nested too deeply"),
         (b"[1]", ": must hold a JSON object, got [1]"),
@@ -518,6 +523,53 @@ def test_a_manifest_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_manifest_in_folders_that_are_not_there_yet(tmp_path):
+    path = tmp_path / "a" / "b" / "c.json"
+    write_manifest(path, {"format": "x"})
+    assert read_manifest(path) == {"format": "x"}
+
+
+def test_a_manifest_passes_through_the_file_that_the_docstring_names(tmp_path):
+    (tmp_path / "a.json.tmp").mkdir()
+    (tmp_path / "a.json.tmp" / "kept").write_text("")
+    said = message(write_manifest, tmp_path / "a.json", {"format": "x"})
+    assert said.startswith(f"{tmp_path / 'a.json'}: cannot write: ")
+    assert [file.name for file in tmp_path.rglob("*")] == ["a.json.tmp", "kept"]
+
+
+def test_a_manifest_that_cannot_even_be_begun(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records, "open", full, raising=False)
+    said = message(write_manifest, tmp_path / "a.json", {"format": "x"})
+    assert said == f"{tmp_path / 'a.json'}: cannot write: No space left on device"
+
+
+def test_folders_that_cannot_be_synced_do_not_matter(tmp_path, monkeypatch):
+    real = os.open
+
+    def refuse(path, *arguments):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    write_manifest(tmp_path / "a.json", {"format": "x"})
+    assert read_manifest(tmp_path / "a.json") == {"format": "x"}
+
+
+@pytest.mark.parametrize(
+    "make", [read_certificates, lambda path: CertificateWriter(path, manifest())]
+)
+def test_the_manifest_of_a_model_beside_a_table(tmp_path, make):
+    path = written(tmp_path, LINE)
+    write_manifest(manifest_path(path), {"format": "rslib-model/1"})
+    assert message(make, path) == (
+        f'{manifest_path(path)}: format: must be "rslib-certificates/1", got "rslib-model/1"'
+    )
+
+
 def test_an_interrupted_manifest_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(source, target):
         raise KeyboardInterrupt
@@ -624,6 +676,7 @@ OTHER_RUNS = [
     ({"plan__rows": 1000.0}, "plan.rows: the file has 1000, this run 1000.0"),
     ({"plan__dtype": "bf16"}, 'plan.dtype: the file has null, this run "bf16"'),
     ({"plan": {"rows": 1000}}, 'plan.backend: the file has "eager", this run null'),
+    ({"plan__rows": {"eager": 1}}, 'plan.rows: the file has 1000, this run {"eager": 1}'),
     ({"indices": [1, 2]}, "indices: the file has [0, 1, 2, 3, "),
     ({"dataset__split": "train"}, 'dataset.split: the file has "test", this run "train"'),
 ]

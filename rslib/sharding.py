@@ -1,0 +1,222 @@
+"""Several processes on one certificate file: each writes its own part, one puts them together.
+
+Start a command under ``torchrun`` and every process learns its rank from the environment. Rank 0
+decides what has to be the same everywhere (the plan, and which examples are still to do). Rank r of
+R takes every R-th of them and writes ``<name>.part<r>.tsv``, a certificate file like any other.
+When all are done, rank 0 appends the parts' rows to ``<name>.tsv`` in the order of the manifest and
+removes the parts. A run that was killed loses nothing, and may go on with another number of
+processes: rows in parts that are found count as done.
+
+The processes need a common folder, and no more than a few bytes between them: they talk through
+gloo on the CPU, also where the networks run on GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from rslib.records import (
+    CertificateWriter,
+    RecordError,
+    Row,
+    manifest_path,
+    read_certificates,
+)
+
+__all__ = ["ShardedWriter", "Team"]
+
+_PART = re.compile(r"\.part[0-9]+$")
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that share one job, and which of them this is.
+
+    Attributes
+    ----------
+    rank, size : int
+        This process, from 0, of how many.
+    local_rank : int
+        Its number on its own machine: which of the machine's GPUs is its own.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @classmethod
+    def join(cls) -> Team:
+        """The team that ``torchrun`` started, or a team of one.
+
+        Raises
+        ------
+        ValueError
+            If one of torchrun's environment variables is no whole number, or not in range.
+        """
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return cls()
+        rank, size, local = map(_from_environment, ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        if size < 1 or rank >= size:
+            raise ValueError(f"RANK must be below WORLD_SIZE, got {rank} and {size}")
+        if size > 1:
+            import torch.distributed as dist
+
+            # Ranks wait for the slowest one; that may take hours.
+            dist.init_process_group("gloo", timeout=timedelta(days=30))
+        return cls(rank, size, local)
+
+    def agree(self, value):
+        """Rank 0's value, on every rank (a barrier, too)."""
+        if self.size == 1:
+            return value
+        import torch.distributed as dist
+
+        held = [value]
+        dist.broadcast_object_list(held, src=0)
+        return held[0]
+
+    def wait(self) -> None:
+        """Return when all ranks have come here."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.barrier()
+
+    def leave(self) -> None:
+        """End the communication; an error on one rank must not keep the others waiting."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.destroy_process_group()
+
+
+def _from_environment(name: str) -> int:
+    text = os.environ.get(name, "")
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError(f"{name} must be a whole number (set by torchrun), got {text!r}")
+    return int(text)
+
+
+class ShardedWriter:
+    """Writes this rank's share of a certificate file; rank 0 puts the whole together.
+
+    ``with ShardedWriter(path, manifest, team) as writer:`` and for each index of ``writer.todo``
+    an ``append``; then ``finish``. Alone and without old parts it writes the file itself.
+
+    Parameters
+    ----------
+    path : path
+        ``<name>.tsv``, in a folder that all ranks see.
+    manifest : mapping
+        As for `rslib.records.CertificateWriter`, the same on every rank.
+    team : Team
+        The processes.
+
+    Attributes
+    ----------
+    todo : list of int
+        The examples that this rank has to certify, in the manifest's order.
+    already_done : int
+        How many of the manifest's examples had their row before this run, in whatever part.
+
+    Raises
+    ------
+    RecordError
+        As `rslib.records.CertificateWriter`; also if a part belongs to another run.
+    """
+
+    def __init__(self, path: str | os.PathLike, manifest: Mapping, team: Team) -> None:
+        self.path, self._team = Path(path), team
+        manifest_path(self.path)  # refuses a name that is no certificate file's
+        if _PART.search(self.path.stem):
+            raise RecordError(f"{self.path}: a name in .partN is kept for the parts of a file")
+        self._whole = self._own = None
+        plan = None
+        try:
+            if team.rank == 0:
+                # Held open, and so locked, for the whole run.
+                self._whole = CertificateWriter(self.path, manifest)
+                parts = self._parts()
+                done = set(self._whole.done)
+                for part in parts:
+                    done.update(self._rows(part))
+                todo = [idx for idx in manifest["indices"] if idx not in done]
+                plan = (todo, len(done), team.size > 1 or bool(parts), self._whole.manifest)
+            todo, self.already_done, in_parts, manifest = team.agree(plan)
+            self.todo = todo[team.rank :: team.size]
+            if not in_parts:
+                self._own = self._whole
+            elif self.todo:
+                own = self.path.with_name(f"{self.path.stem}.part{team.rank}.tsv")
+                self._own = CertificateWriter(own, manifest)
+        except BaseException:
+            self.close()
+            raise
+
+    def _parts(self) -> list[Path]:
+        stem = re.escape(self.path.stem)
+        name = re.compile(rf"{stem}\.part([0-9]+)\.tsv")
+        found = [path for path in self.path.parent.iterdir() if name.fullmatch(path.name)]
+        return sorted(found, key=lambda path: int(name.fullmatch(path.name)[1]))
+
+    def _rows(self, part: Path) -> dict[int, Row]:
+        """The rows of a part of this run, by index; a last line cut off by a kill is removed."""
+        if not manifest_path(part).exists() and part.stat().st_size == 0:
+            return {}
+        # Opening it as a writer checks the manifest, the lock and every row, and mends the end.
+        with CertificateWriter(part, self._whole.manifest):
+            return {row.idx: row for row in read_certificates(part).rows}
+
+    def append(self, row: Row) -> None:
+        """Write a row; it is on the disk when this returns.
+
+        Raises
+        ------
+        RecordError
+            As `rslib.records.CertificateWriter.append`.
+        """
+        self._own.append(row)
+
+    def finish(self) -> None:
+        """Wait for the other ranks; then rank 0 makes one file of all parts and removes them.
+
+        Raises
+        ------
+        RecordError
+            If a part cannot be read, or the disk is full. Nothing is removed before every row is
+            in the whole file.
+        """
+        if self._own is not None and self._own is not self._whole:
+            self._own.close()
+        self._team.wait()
+        if self._team.rank == 0:
+            parts = self._parts()
+            rows: dict[int, Row] = {}
+            for part in parts:
+                rows.update(self._rows(part))
+            for idx in self._whole.manifest["indices"]:
+                if idx in rows and idx not in self._whole.done:
+                    self._whole.append(rows[idx])
+            for part in parts:
+                part.unlink()
+                with suppress(FileNotFoundError):
+                    manifest_path(part).unlink()
+        self._team.wait()
+
+    def close(self) -> None:
+        """Close the files; what was written stays, and the next run goes on from it."""
+        for writer in (self._own, self._whole):
+            if writer is not None:
+                writer.close()
+
+    def __enter__(self) -> ShardedWriter:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
