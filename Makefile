@@ -28,6 +28,7 @@ $(READY): pyproject.toml constraints.txt
 
 book: $(READY) ## build the book from the stored outputs; nothing is executed
 	$(BIN)/python tools/notebooks.py check
+	$(BIN)/python tools/ledger.py check
 	$(BUILD) || { rm -rf _build/.doctrees; exit 1; }
 	@echo "Open _build/html/index.html in a browser, or run: make serve"
 
@@ -47,6 +48,7 @@ unit: $(READY) ## unit, statistical and doc tests
 
 clean-book: $(READY) ## build the book from nothing, warnings as errors, and check its links
 	$(BIN)/python tools/notebooks.py check
+	$(BIN)/python tools/ledger.py check
 	rm -rf _build/html _build/.doctrees
 	$(BUILD)
 	$(BIN)/python tools/linkcheck.py _build/html

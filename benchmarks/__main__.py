@@ -1,18 +1,31 @@
-"""All timings, with what they were measured on: ``make bench``."""
+"""All timings, with what they were measured on: ``make bench``.
 
+    python -m benchmarks [--device cuda] [--repeats 7] [--out data/bench/cpu.json]
+
+Prints the tables and writes them, with a manifest, as JSON.
+"""
+
+import argparse
+import datetime
+import json
+import os
 import platform
+import shlex
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy
 import torch
 
+import rslib
 from benchmarks import certify, noise
 
-REPEATS = 7
 
-
-def machine() -> str:
-    """The processor's name, as far as the system tells."""
+def machine(device: str) -> str:
+    """The name of the processor or of the GPU, as far as the system tells."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
     try:
         with open("/proc/cpuinfo") as file:
             names = [
@@ -23,12 +36,41 @@ def machine() -> str:
         return platform.processor() or platform.machine()
 
 
+def manifest(options: argparse.Namespace) -> dict:
+    """What the figures were measured on, and how."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "format": "rslib-bench/1",
+        "machine": machine(options.device),
+        "cores": os.cpu_count(),
+        "load_at_start": load,
+        "threads": 1,
+        "repeats": options.repeats,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "rslib": rslib.__version__,
+        },
+        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "commit": commit or None,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def shown(value: object) -> str:
+    """A table's cell."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def show(title: str, rows: list[dict]) -> None:
     """Print rows with equal keys as an aligned table."""
-    cells = [list(rows[0])]
-    cells += [
-        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows
-    ]
+    cells = [list(rows[0])] + [[shown(value) for value in row.values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     print(f"\n{title}")
     for line in cells:
@@ -36,16 +78,31 @@ def show(title: str, rows: list[dict]) -> None:
 
 
 def main() -> int:
-    print(
-        f"{machine()}, one thread, Python {platform.python_version()}, torch {torch.__version__},"
-    )
-    print(f"NumPy {numpy.__version__}; medians of {REPEATS} interleaved repeats")
-    show("Noise: nanoseconds a value, and beside torch's normal_ in place", noise.rows(REPEATS))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="All timings.")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=7, help="turns (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="default: data/bench/<device>.json")
+    options = parser.parse_args()
+    out = options.out or Path("data/bench") / f"{torch.device(options.device).type}.json"
+    facts = manifest(options)
+    print(f"{facts['machine']}, one thread, load {shown(facts['load_at_start'])}, medians of")
+    print(f"{options.repeats} interleaved repeats; {facts['versions']}")
+    tables = {}
+    if options.device == "cpu":
+        tables["noise"] = noise.rows(options.repeats)
+        show("Noise: nanoseconds a value, and beside torch's normal_ in place", tables["noise"])
+    tables["certify"] = certify.rows(options.repeats, options.device)
     show(
-        "Certifying one example (n0 = 100): beside a plain loop, and the share of the time that "
-        "the prepared forward pass takes",
-        certify.rows(REPEATS),
+        f"Certifying one example (n0 = {certify.N0}): beside a plain loop and ART; share: the "
+        "prepared forward pass as a share of the whole",
+        tables["certify"],
     )
+    if options.device == "cpu":
+        tables["memory"] = certify.memory()
+        show("Peak memory of a process that certifies one digit", tables["memory"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"manifest": facts, **tables}, indent=1) + "\n")
+    print(f"\nwritten to {out}")
     return 0
 
 

@@ -1,17 +1,24 @@
-"""Certification beside a plain loop, side by side in one run.
+"""Certification beside a plain loop and a peer, side by side in one run.
 
 The plain loop draws noise and classifies batch after batch, as the first published implementation
 does (locuslab/smoothing, written anew here): the network as it comes, new tensors in every batch,
-counts added up in Python. Each figure is the median of interleaved repeats, on one thread.
+counts added up in Python. ART is the adversarial-robustness-toolbox; without it (the extra
+``bench``) its figures are left out. Each figure is the median of interleaved repeats, on one
+thread of a CPU or on one GPU.
 
-    python -m benchmarks.certify
+    python -m benchmarks.certify [--device cuda] [--repeats 5]
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -19,14 +26,21 @@ from torch import Tensor, nn
 
 from rslib import confidence, models
 from rslib.certificates import certified_radius
-from rslib.engine import Plan, fastest_plan
+from rslib.engine import fastest_plan
 from rslib.smoothing import SmoothedClassifier
 
-#: model, shape of an example, sigma, step, n of one measured certification
-CASES = [
-    ("mlp", (1, 8, 8), 0.25, "1/16", 100_000),
-    ("cnn", (1, 8, 8), 0.25, "1/16", 100_000),
-    ("resnet20", (3, 32, 32), 0.25, "1/255", 1_000),
+#: model, shape of an example, classes, sigma, step, number type, n of one measured certification
+CPU_CASES = [
+    ("mlp", (1, 8, 8), 10, "0.25", "1/16", "float32", 100_000),
+    ("cnn", (1, 8, 8), 10, "0.25", "1/16", "float32", 100_000),
+    ("resnet20", (3, 32, 32), 10, "0.25", "1/255", "float32", 1_000),
+    ("resnet20", (3, 32, 32), 10, "0.25", "1/255", "bfloat16", 1_000),
+]
+GPU_CASES = [
+    ("cnn", (1, 8, 8), 10, "0.25", "1/16", "float32", 100_000),
+    ("resnet110", (3, 32, 32), 10, "0.25", "1/255", "float32", 20_000),
+    ("resnet110", (3, 32, 32), 10, "0.25", "1/255", "bfloat16", 100_000),
+    ("resnet50", (3, 224, 224), 1000, "0.25", "1/255", "bfloat16", 10_000),
 ]
 N0, ALPHA, BATCH = 100, 0.001, 1000
 
@@ -40,86 +54,150 @@ def plain_counts(network: nn.Module, x: Tensor, sigma: float, n: int, batch: int
             n -= size
             repeated = x.repeat((size, *[1] * x.dim()))
             noise = torch.randn_like(repeated) * sigma
-            for answer in network(repeated + noise).argmax(1).numpy():
+            for answer in network(repeated + noise).argmax(1).cpu().numpy():
                 counts[answer] += 1
     return counts
 
 
 def plain_certify(network: nn.Module, x: Tensor, sigma: float, n: int, classes: int):
     """Algorithm 1 of Cohen et al. (2019) over the plain loop."""
-    batch = min(BATCH, n)
+    batch = min(BATCH, n) if x.numel() < 10_000 else 100
     label = plain_counts(network, x, sigma, N0, batch, classes).argmax()
     count = plain_counts(network, x, sigma, n, batch, classes)[label]
     p_a = confidence.lower_bound(int(count), n, ALPHA)
     return (int(label), float(certified_radius(p_a, sigma))) if p_a > 0.5 else (-1, 0.0)
 
 
-def interleaved(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def art_certify(network: nn.Module, x: Tensor, sigma: float, n: int, classes: int) -> Callable:
+    """A function that certifies x with the adversarial-robustness-toolbox."""
+    from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
+
+    smoothed = PyTorchRandomizedSmoothing(
+        network,
+        nn.CrossEntropyLoss(),
+        tuple(x.shape),
+        classes,
+        device_type="cpu",
+        sample_size=N0,
+        scale=sigma,
+        alpha=ALPHA,
+    )
+    batch = x[None].numpy()
+    return lambda: smoothed.certify(batch, n=n, batch_size=min(BATCH, n))
+
+
+def interleaved(
+    tasks: dict[str, Callable[[], object]], repeats: int, device: str
+) -> dict[str, float]:
     """Median seconds of each task, run in turn, after one round that is not counted."""
     taken: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(repeats + 1):
         for name, task in tasks.items():
             began = time.perf_counter()
             task()
+            if device != "cpu":
+                torch.cuda.synchronize()
             if turn:
                 taken[name].append(time.perf_counter() - began)
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def rows(repeats: int = 5) -> list[dict]:
-    """One row a case: seconds a certified example, and the ratios that matter."""
+def rows(repeats: int = 5, device: str = "cpu") -> list[dict]:
+    """One row a case: seconds a certified example, and the ratios that matter.
+
+    Keys: model, dtype, n, backend and rows of the plan; seconds of the plain loop, of ART (None
+    without it), of rslib with grid and with float noise; "prepared forward", the seconds of the
+    forward passes alone; "noise" and "counting", what filling the batches and reading the scores
+    takes alone. ``share`` is prepared forward / rslib.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     found = []
-    for name, shape, sigma, step, n in CASES:
+    for name, shape, classes, sigma, step, dtype, n in CPU_CASES if device == "cpu" else GPU_CASES:
         torch.manual_seed(0)
-        network = models.build(name, shape, 10).eval()
+        network = models.build(name, shape, classes).eval().to(device)
         levels = 16 if step == "1/16" else 255
         x = torch.randint(0, levels + 1, shape) / levels
-        plan: Plan = fastest_plan(network, 10, shape)
-        grid = SmoothedClassifier(network, 10, sigma, step, plan=plan)
-        floating = SmoothedClassifier(network, 10, sigma, noise="float", plan=plan)
+        plan = fastest_plan(network, classes, shape, device, dtype)
+        grid = SmoothedClassifier(network, classes, sigma, step, plan=plan)
+        floating = SmoothedClassifier(network, classes, sigma, noise="float", plan=plan)
         engine = grid.engine(shape)
         passes = -(-(N0 + n) // plan.rows)
+        stream = grid.noise.stream(grid.noise.prepare(x), 0, 1, 0, device=device)
+        buffer = torch.empty((plan.rows, *shape), device=device)
 
         def forwards(engine=engine, passes=passes) -> None:
             for _ in range(passes):
                 engine.forward()
 
-        seconds = interleaved(
-            {
-                "plain": lambda: plain_certify(network, x, sigma, n, 10),
-                "grid": lambda: grid.certify(x, N0, n, ALPHA),
-                "float": lambda: floating.certify(x, N0, n, ALPHA),
-                "forward": forwards,
-            },
-            repeats,
-        )
+        def fills(stream=stream, buffer=buffer, passes=passes) -> None:
+            for _ in range(passes):
+                stream.fill(buffer)
+
+        tasks = {
+            "plain": lambda: plain_certify(network, x.to(device), float(sigma), n, classes),
+            "grid": lambda: grid.certify(x, N0, n, ALPHA),
+            "float": lambda: floating.certify(x, N0, n, ALPHA),
+            "forward": forwards,
+            "noise": fills,
+        }
+        if device == "cpu" and find_spec("art"):
+            tasks["art"] = art_certify(network, x, float(sigma), n, classes)
+        seconds = interleaved(tasks, repeats, device)
         found.append(
             {
                 "model": name,
+                "dtype": dtype,
                 "n": n,
-                "backend": plan.backend,
+                "backend": engine.plan.backend,
                 "rows": plan.rows,
                 "plain loop, s": seconds["plain"],
+                "ART, s": seconds.get("art"),
                 "rslib, s": seconds["grid"],
-                "rslib, float noise, s": seconds["float"],
+                "float noise, s": seconds["float"],
+                "prepared forward, s": seconds["forward"],
+                "noise alone, s": seconds["noise"],
                 "plain / rslib": seconds["plain"] / seconds["grid"],
+                "ART / rslib": seconds["art"] / seconds["grid"] if "art" in seconds else None,
                 "grid / float noise": seconds["grid"] / seconds["float"],
-                "forward / rslib": seconds["forward"] / seconds["grid"],
+                "share": seconds["forward"] / seconds["grid"],
             }
         )
     torch.set_num_threads(before)
     return found
 
 
+_PEAK = """
+import json, resource, sys, torch
+from rslib import models
+from rslib.engine import Plan
+from rslib.smoothing import SmoothedClassifier
+torch.set_num_threads(1)
+torch.manual_seed(0)
+network = models.build("cnn", (1, 8, 8), 10).eval()
+plan = Plan("frozen", "float32", 1024, 1, "cpu")
+g = SmoothedClassifier(network, 10, "0.25", "1/16", plan=plan)
+g.certify(torch.full((1, 8, 8), 0.5), n=int(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def memory() -> list[dict]:
+    """Peak memory of a process that certifies one digit, for growing n: keys n, peak_mib."""
+    found = []
+    for n in (1_000, 10_000, 100_000, 1_000_000):
+        printed = subprocess.check_output([sys.executable, "-c", _PEAK, str(n)], text=True)
+        found.append({"n": n, "peak, MiB": round(float(json.loads(printed)), 1)})
+    return found
+
+
 def main() -> None:
-    for row in rows():
-        print(
-            "  ".join(
-                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
-            )
-        )
+    parser = argparse.ArgumentParser(description="Time certification.")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns (default: %(default)s)")
+    options = parser.parse_args()
+    for row in rows(options.repeats, options.device):
+        print(json.dumps(row))
 
 
 if __name__ == "__main__":
