@@ -282,19 +282,55 @@ class Engine:
             If a score is not finite (dropping such a copy would bias the counts), or the scores
             have the wrong shape.
         """
+        counts, finite = self._alone(self._count, stream, n)
+        if not finite:
+            raise ValueError("base must return finite scores, got NaN or infinity under noise")
+        return counts.cpu().numpy()
+
+    def answers(self, stream: NoiseStream, n: int) -> np.ndarray:
+        """Classify n noisy copies, as `count` does, and give the answers one by one.
+
+        A sequential run looks at them on the way. Any n costs whole forward passes, so ask for
+        multiples of ``plan.rows``: the answers are then those that `count` would have counted,
+        however many calls they are taken in.
+
+        Parameters
+        ----------
+        stream : rslib.noise.NoiseStream
+            Where the noisy copies come from.
+        n : int
+            How many.
+
+        Returns
+        -------
+        numpy.ndarray
+            Int64 (n,), the classes in the order of the draws.
+
+        Raises
+        ------
+        ValueError
+            As `count`.
+        """
+        answers = torch.empty(n, dtype=torch.int64, device=self.device)
+        _, finite = self._alone(self._count, stream, n, answers)
+        if not finite:
+            raise ValueError("base must return finite scores, got NaN or infinity under noise")
+        return answers.cpu().numpy()
+
+    def _alone(self, work: Callable, *arguments) -> tuple[Tensor, Tensor]:
+        """Run work with nobody else using the buffers."""
         with self._lock:
             if self._counting:
                 raise RuntimeError("base must not certify with the classifier that calls it")
             self._counting = True
             try:
-                counts, finite = self._count(stream, n)
+                return work(*arguments)
             finally:
                 self._counting = False
-        if not finite:
-            raise ValueError("base must return finite scores, got NaN or infinity under noise")
-        return counts.cpu().numpy()
 
-    def _count(self, stream: NoiseStream, n: int) -> tuple[Tensor, Tensor]:
+    def _count(
+        self, stream: NoiseStream, n: int, answers: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Counts of n copies, and whether all scores were finite; one caller at a time."""
         if self._is_stale():
             self._prepare()
@@ -308,7 +344,10 @@ class Engine:
                 stream.fill(self._noisy[:rows])
                 scores = self._scores()[:rows]
                 finite &= torch.isfinite(scores).all()
-                counts.scatter_add_(0, scores.argmax(1), ones[:rows])
+                found = scores.argmax(1)
+                counts.scatter_add_(0, found, ones[:rows])
+                if answers is not None:
+                    answers[start : start + rows] = found
         return counts, finite
 
 
