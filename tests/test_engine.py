@@ -256,3 +256,23 @@ def test_a_base_that_certifies_with_itself_is_refused():
     engine = Engine(base, 2, SHAPE, Plan("callable", rows=4))
     with pytest.raises(RuntimeError, match="base must not certify with the classifier"):
         engine.count(stream(), 4)
+
+
+@pytest.mark.parametrize("rows", [7, 64])
+def test_answers_are_those_that_count_counts(network, rows):
+    """Whatever the calls they are taken in, as long as the passes are whole."""
+    network.eval()
+    engine = Engine(network, 3, SHAPE, Plan("eager", rows=rows))
+    whole = engine.answers(stream(), 200)
+    assert whole.shape == (200,) and whole.dtype == np.int64
+    one = stream()
+    pieces = [engine.answers(one, n) for n in (2 * rows, rows, 200 - 3 * rows)]
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert np.array_equal(np.bincount(whole, minlength=3), engine.count(stream(), 200))
+    assert len(np.unique(whole)) >= 2 and (np.diff(whole) != 0).any()
+
+
+def test_answers_refuse_what_count_refuses(network):
+    engine = Engine(lambda x: torch.full((len(x), 3), float("nan")), 3, SHAPE)
+    with pytest.raises(ValueError, match="finite scores"):
+        engine.answers(stream(), 10)
