@@ -540,7 +540,9 @@ def is_above(k: ArrayLike, t: ArrayLike, p: ArrayLike, n: int, alpha: float) -> 
     alpha = _sequential_alpha(alpha)
     k, t, p = np.broadcast_arrays(*_counts(k, t), _interior("p", p))
     _check_last(t, n)
-    shown = np.asarray(_log_e_value(k, t, p) >= -math.log((1 - FINAL_SHARE) * alpha))
+    shown = np.array(k > t * p)  # elsewhere no stake has won
+    evidence = _log_e_value(k[shown], t[shown], p[shown])
+    shown[shown] = evidence >= -math.log((1 - FINAL_SHARE) * alpha)
     last = t == n
     if last.any():
         shown[last] |= lower_bound(k[last], n, FINAL_SHARE * alpha) > p[last]
@@ -644,15 +646,18 @@ def is_hopeless(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, alpha: floa
     k, t, need = np.broadcast_arrays(*_counts(k, t), np.asarray(need, dtype=np.float64))
     _check_last(t, n)
     missing, left = need - k, n - t
-    hopeless = np.asarray(missing > left)
-    low = ~hopeless & (missing > 0)
-    if low.any():
-        critical = np.zeros(k.shape)
-        critical[low] = lower_bound(missing[low], left[low], _REVERSAL_SHARE * alpha)
-        low &= k < t * critical  # elsewhere the failures are no evidence
-        failures, samples, rate = (t - k)[low], t[low], 1 - critical[low]
-        goal = -math.log((1 - _REVERSAL_SHARE) * alpha)
-        hopeless[low] = _log_e_value(failures, samples, rate) >= goal
+    hopeless = np.array(missing > left)
+    goal = -math.log((1 - _REVERSAL_SHARE) * alpha)
+    few = np.array((missing > 0) & (k * left < t * missing) & ~hopeless)
+
+    def against(critical: np.ndarray) -> np.ndarray:
+        return _log_e_value((t - k)[few], t[few], 1 - critical) >= goal
+
+    # A Clopper-Pearson bound costs most; it lies below the share that is missing, so that without
+    # evidence against that share there is none against the bound.
+    share = missing[few] / left[few]
+    few[few] = (share == 1) | against(np.minimum(share, 1 - 1e-9))
+    hopeless[few] = against(lower_bound(missing[few], left[few], _REVERSAL_SHARE * alpha))
     return hopeless[()]
 
 

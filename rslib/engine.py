@@ -282,10 +282,7 @@ class Engine:
             If a score is not finite (dropping such a copy would bias the counts), or the scores
             have the wrong shape.
         """
-        counts, finite = self._alone(self._count, stream, n)
-        if not finite:
-            raise ValueError("base must return finite scores, got NaN or infinity under noise")
-        return counts.cpu().numpy()
+        return self._checked_count(stream, n).cpu().numpy()
 
     def answers(self, stream: NoiseStream, n: int) -> np.ndarray:
         """Classify n noisy copies, as `count` does, and give the answers one by one.
@@ -312,21 +309,22 @@ class Engine:
             As `count`.
         """
         answers = torch.empty(n, dtype=torch.int64, device=self.device)
-        _, finite = self._alone(self._count, stream, n, answers)
-        if not finite:
-            raise ValueError("base must return finite scores, got NaN or infinity under noise")
+        self._checked_count(stream, n, answers)
         return answers.cpu().numpy()
 
-    def _alone(self, work: Callable, *arguments) -> tuple[Tensor, Tensor]:
-        """Run work with nobody else using the buffers."""
+    def _checked_count(self, stream: NoiseStream, n: int, answers: Tensor | None = None) -> Tensor:
+        """Count with nobody else using the buffers, and refuse scores that are not finite."""
         with self._lock:
             if self._counting:
                 raise RuntimeError("base must not certify with the classifier that calls it")
             self._counting = True
             try:
-                return work(*arguments)
+                counts, finite = self._count(stream, n, answers)
             finally:
                 self._counting = False
+        if not finite:
+            raise ValueError("base must return finite scores, got NaN or infinity under noise")
+        return counts
 
     def _count(
         self, stream: NoiseStream, n: int, answers: Tensor | None = None
