@@ -33,7 +33,7 @@ _MODULES = {
     "training",
     "verifier",
 }
-_NAMES = {"SmoothedClassifier": "smoothing", "Certificate": "smoothing", "ABSTAIN": "smoothing"}
+_NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"), "smoothing")
 
 __all__ = sorted(_MODULES | set(_NAMES) | {"DISTRIBUTION"})
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 from tqdm import tqdm
@@ -130,6 +131,7 @@ def _certify_share(options: argparse.Namespace, team) -> int:
 
     if team.size > 1 and options.device.startswith("cuda"):
         _own_gpu(options.device, team.local_rank)
+    method = _method(options)
     dataset = _load(options, "test")
     name = Path(options.weights).parent.name
     out = Path(options.out or _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv")
@@ -167,6 +169,8 @@ def _certify_share(options: argparse.Namespace, team) -> int:
         "plan": smoothed.engine(dataset.shape).plan.to_dict(),
         **_provenance(options),
     }
+    if method:
+        manifest["method"] = method
     options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
     right = done = 0
     with ShardedWriter(out, manifest, team) as writer:
@@ -189,14 +193,23 @@ def _certify_share(options: argparse.Namespace, team) -> int:
 
 def _certified_row(smoothed, dataset, idx: int, options: argparse.Namespace) -> records.Row:
     began = time.perf_counter()
-    certificate = smoothed.certify(
-        dataset.images[idx],
-        options.n0,
-        options.n,
-        options.alpha,
-        index=idx,
-        two_sided=options.two_sided,
-    )
+    image = dataset.images[idx]
+    if options.at:
+        radii = [float(radius) for radius in options.at]
+        certificate = smoothed.certify_at(
+            image, radii, options.alpha, options.n, options.n0, index=idx
+        )
+    else:
+        certificate = smoothed.certify(
+            image,
+            options.n0,
+            options.n,
+            options.alpha,
+            index=idx,
+            two_sided=options.two_sided,
+            early_abstain=options.early_abstain,
+            radius_loss=None if options.radius_loss is None else float(options.radius_loss),
+        )
     label = int(dataset.labels[idx])
     return records.Row(
         idx=idx,
@@ -232,6 +245,7 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
     """Draw the noise of a few randomly chosen rows again and compare the counts."""
     from rslib import datasets, models
     from rslib.engine import Plan
+    from rslib.noise import Purpose
     from rslib.smoothing import SmoothedClassifier
 
     file = records.read_certificates(path)
@@ -260,19 +274,15 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
     )
     chosen = random.SystemRandom().sample(file.rows, min(options.replay, len(file.rows)))
     for row in tqdm(chosen, unit="image", disable=_quiet(), leave=False):
-        certificate = smoothed.certify(
-            dataset.images[row.idx],
-            manifest["n0"],
-            manifest["n"],
-            float(manifest["alpha"]),
-            index=row.idx,
-            two_sided=manifest["two_sided"],
-        )
-        for name, drawn in (
-            ("selection", certificate.selection_counts),
-            ("estimation", certificate.counts),
+        for name, purpose in (
+            ("selection", Purpose.SELECTION),
+            ("estimation", Purpose.ESTIMATION),
         ):
             recorded = getattr(row, name)
+            # A run that stopped early took the first draws of the same noise.
+            drawn = smoothed.counts(
+                dataset.images[row.idx], sum(recorded.values()), purpose, row.idx
+            )
             again = {c: k for c, k in enumerate(drawn) if k}
             if recorded != again:
                 same = False
@@ -338,6 +348,22 @@ def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None =
         plan=plan,
     )
     return smoothed, manifest
+
+
+def _method(options: argparse.Namespace) -> dict | None:
+    """How the run may stop before its n-th sample, as the manifest says it; None if it may not."""
+    if options.two_sided and (options.at or options.early_abstain or options.radius_loss):
+        raise _UsageError("--two-sided takes all --n copies; it goes with no option that stops")
+    if options.early_abstain:
+        return {"name": "early-abstain"}
+    if options.radius_loss:
+        return {"name": "radius-loss", "loss": options.radius_loss}
+    if options.at:
+        options.at = sorted(options.at, key=lambda text: (Decimal(text), text))
+        if any(Decimal(a) == Decimal(b) for a, b in pairwise(options.at)):
+            raise _UsageError(f"--at must name each radius once, got {' '.join(options.at)}")
+        return {"name": "at", "radii": options.at}
+    return None
 
 
 def _sigma(text: str, least_positive: bool = False) -> Fraction:
@@ -435,6 +461,14 @@ def _positive(text: str) -> int:
     return _whole(text, 1, confidence.LARGEST_N)
 
 
+def _radius(text: str) -> str:
+    """A radius as typed: the manifest holds the exact decimal."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
+        message = f"must be a decimal with at most 6 places, got {text}"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
 def _seed(text: str) -> int:
     return _whole(text, 0, 2**63 - 1)
 
@@ -519,6 +553,23 @@ def _parser() -> argparse.ArgumentParser:
     sampling(added, 100_000)
     added.add_argument("--n0", type=_positive, default=100, help="copies that pick the class")
     added.add_argument("--two-sided", action="store_true", help="bound the runner-up too")
+    stops = added.add_mutually_exclusive_group()
+    stops.add_argument(
+        "--early-abstain", action="store_true", help="stop where no certificate is to be hoped for"
+    )
+    stops.add_argument(
+        "--radius-loss",
+        type=_radius,
+        metavar="LOSS",
+        help="stop when the radius is this close to what all copies would give",
+    )
+    stops.add_argument(
+        "--at",
+        type=_radius,
+        nargs="+",
+        metavar="R",
+        help="decide these radii only, each as soon as it can be",
+    )
     added.add_argument("--out", help="default data/certify/DATASET/MODEL/sigma_SIGMA.tsv")
     added.add_argument("--quiet", action="store_true", help="print no table at the end")
 

@@ -302,25 +302,65 @@ class Engine:
         ValueError
             As `count`.
         """
+        return self._checked_count(jobs).cpu().numpy()
+
+    def answers(self, stream: NoiseStream, n: int) -> np.ndarray:
+        """Classify n noisy copies, as `count` does, and give the answers one by one.
+
+        A sequential run looks at them on the way. Any n costs whole forward passes, so ask for
+        multiples of ``plan.rows``: the answers are then those that `count` would have counted,
+        however many calls they are taken in.
+
+        Parameters
+        ----------
+        stream : rslib.noise.NoiseStream
+            Where the noisy copies come from.
+        n : int
+            How many.
+
+        Returns
+        -------
+        numpy.ndarray
+            Int64 (n,), the classes in the order of the draws.
+
+        Raises
+        ------
+        ValueError
+            As `count`.
+        """
+        answers = torch.empty(n, dtype=torch.int64, device=self.device)
+        self._checked_count([(stream, n)], answers)
+        return answers.cpu().numpy()
+
+    def _checked_count(
+        self, jobs: Sequence[tuple[NoiseStream, int]], answers: Tensor | None = None
+    ) -> Tensor:
+        """Count with nobody else using the buffers, and refuse scores that are not finite."""
         with self._lock:
             if self._counting:
                 raise RuntimeError("base must not certify with the classifier that calls it")
             self._counting = True
             try:
-                counts, finite = self._count(jobs)
+                counts, finite = self._count(jobs, answers)
             finally:
                 self._counting = False
         if not finite:
             raise ValueError("base must return finite scores, got NaN or infinity under noise")
-        return counts.cpu().numpy()
+        return counts
 
-    def _count(self, jobs: Sequence[tuple[NoiseStream, int]]) -> tuple[Tensor, Tensor]:
-        """Counts of every job, and whether all scores were finite; one caller at a time."""
+    def _count(
+        self, jobs: Sequence[tuple[NoiseStream, int]], answers: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Counts of every job, and whether all scores were finite; one caller at a time.
+
+        All answers go to ``answers``, one after another, if it is given.
+        """
         if self._is_stale():
             self._prepare()
         counts = torch.zeros(len(jobs), self.num_classes, dtype=torch.int64, device=self.device)
         ones = torch.ones(self.plan.rows, dtype=torch.int64, device=self.device)
         lowest, highest = torch.zeros(2, device=self.device)
+        done = 0
         with torch.inference_mode(), _threads(self.plan.threads):
             for parts in _passes([n for _, n in jobs], self.plan.rows):
                 # The rows that a short last pass leaves over keep older noise and are not counted.
@@ -330,9 +370,12 @@ class Engine:
                 # Both carry a NaN on; on the CPU this is eight times as fast as isfinite.
                 low, high = scores.float().aminmax()
                 lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
-                answers = scores.argmax(1)
+                found = scores.argmax(1)
                 for job, start, stop in parts:
-                    counts[job].scatter_add_(0, answers[start:stop], ones[start:stop])
+                    counts[job].scatter_add_(0, found[start:stop], ones[start:stop])
+                if answers is not None:
+                    answers[done : done + len(found)] = found
+                    done += len(found)
         return counts, torch.isfinite(lowest) & torch.isfinite(highest)
 
 

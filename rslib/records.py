@@ -15,6 +15,11 @@ Beside ``sigma_0.25.tsv`` lies its manifest ``sigma_0.25.json``: all that decide
 (sigma, n0, n, alpha, noise, seed, model hash, plan) and how the file was made. Numbers that must
 be exact (sigma, alpha, step, total_variation) are strings, as decimals or fractions.
 
+A run may have stopped before its n-th sample. Its manifest then has a field ``method``, and its
+rows may hold fewer than n estimation counts: ``{"name": "early-abstain"}`` (only rows that abstain
+do), ``{"name": "radius-loss", "loss": "0.05"}``, or ``{"name": "at", "radii": ["0", "0.25"]}``, in
+which every radius is one of those asked for. Without that field every row holds n.
+
 Nothing is read on trust. Whatever the bytes, reading either gives what they say or raises
 :class:`RecordError`, whose message begins with the file and the line.
 
@@ -255,6 +260,8 @@ def _check_manifest(path: Path, manifest: dict) -> None:
             value = value[key]
         if not allowed(value):
             raise RecordError(f"{path}: {name}: must be {words}, got {_shown(value)}")
+    if "method" in manifest:
+        _check_method(path, manifest["method"], manifest["two_sided"])
     size, noise = manifest["dataset"]["size"], manifest["noise"]
     if max(manifest["indices"]) >= size:
         raise RecordError(
@@ -266,6 +273,49 @@ def _check_manifest(path: Path, manifest: dict) -> None:
         raise RecordError(
             f"{path}: noise.step: must be null for float noise, got {_shown(noise['step'])}"
         )
+
+
+def _radius(value) -> bool:
+    """Whether a radius can be written in the table as it stands."""
+    return type(value) is str and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) is not None
+
+
+# Method -> its fields beside the name, each as a test and in words.
+_METHODS = {
+    "early-abstain": {},
+    "radius-loss": {"loss": (_radius, "a decimal with at most 6 places in a string")},
+    "at": {
+        "radii": (
+            lambda value: (
+                type(value) is list
+                and value != []
+                and all(map(_radius, value))
+                and all(Decimal(a) < Decimal(b) for a, b in pairwise(value))
+            ),
+            "a list of ascending decimals with at most 6 places in strings",
+        )
+    },
+}
+
+
+def _check_method(path: Path, method, two_sided: bool) -> None:
+    if type(method) is not dict:
+        raise RecordError(f"{path}: method: must be an object, got {_shown(method)}")
+    name = method.get("name")
+    if type(name) is not str or name not in _METHODS:
+        raise RecordError(
+            f"{path}: method.name: must be one of {', '.join(_METHODS)}, got {_shown(name)}"
+        )
+    fields = _METHODS[name]
+    for extra in method.keys() - fields.keys() - {"name"}:
+        raise RecordError(f"{path}: method.{extra}: not a field of {_shown(name)}")
+    for key, (allowed, words) in fields.items():
+        if key not in method:
+            raise RecordError(f"{path}: method.{key}: missing")
+        if not allowed(method[key]):
+            raise RecordError(f"{path}: method.{key}: must be {words}, got {_shown(method[key])}")
+    if two_sided:
+        raise RecordError(f"{path}: two_sided: must be false where a run may stop early, got true")
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict:
@@ -460,7 +510,9 @@ def _seconds(text: str) -> float:
     return (int(days) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-def _counts(name: str, text: str, num_classes: int, total: int) -> dict[int, int]:
+def _counts(
+    name: str, text: str, num_classes: int, total: int, fewer: bool = False
+) -> dict[int, int]:
     pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(" ")]
     classes = [pair[0] for pair in pairs]
     if any(first >= second for first, second in pairwise(classes)):
@@ -470,8 +522,9 @@ def _counts(name: str, text: str, num_classes: int, total: int) -> dict[int, int
     if any(count == 0 for _, count in pairs):
         raise ValueError(f"{name}: zero counts are left out, got {_start(text)}")
     found = sum(count for _, count in pairs)
-    if found != total:
-        raise ValueError(f"{name}: the counts must add up to {total}, got {found}")
+    if found != total and not (fewer and found < total):
+        most = "at most " if fewer else ""
+        raise ValueError(f"{name}: the counts must add up to {most}{total}, got {found}")
     return dict(pairs)
 
 
@@ -495,7 +548,15 @@ def _parse_row(line: str, manifest: dict | None) -> Row:
             if value >= num_classes:
                 raise ValueError(f"{name}: must be below {num_classes}, got {value}")
         selection = _counts("selection", values["selection"], num_classes, manifest["n0"])
-        estimation = _counts("estimation", values["estimation"], num_classes, manifest["n"])
+        method = manifest.get("method", {"name": "fixed"})
+        fewer = method["name"] in ("radius-loss", "at")
+        fewer |= method["name"] == "early-abstain" and predict == -1
+        text = values["estimation"]
+        estimation = _counts("estimation", text, num_classes, manifest["n"], fewer)
+        if method["name"] == "at" and predict != -1:
+            radii = [Decimal(one) for one in method["radii"]]
+            if radius not in radii:
+                raise ValueError(f"radius: must be one of the manifest's, got {values['radius']}")
     if correct != (predict == label):
         raise ValueError(
             f"correct: must be {int(predict == label)} for label {label} and predict {predict}"

@@ -8,20 +8,21 @@ the smoothed version of that classifier (chapter 12).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
 
 import numpy as np
 import torch
+from scipy.special import ndtr
 from torch import Tensor
 
 from rslib import certificates, confidence
 from rslib.engine import Engine, Plan, default_plan
 from rslib.noise import FloatGaussian, GridGaussian, Purpose
 
-__all__ = ["ABSTAIN", "Certificate", "SmoothedClassifier"]
+__all__ = ["ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"]
 
 #: What `SmoothedClassifier.predict` and a `Certificate` give instead of a class.
 ABSTAIN = -1
@@ -49,7 +50,8 @@ class Certificate:
     p_b_upper : float or None
         Upper confidence bound on every other class; None in the one-sided form.
     counts, selection_counts : tuple of int
-        Answers of the base classifier over the n and the n0 samples, class by class.
+        Answers of the base classifier over the estimation samples (n of them, or fewer where the
+        run stopped early) and over the n0 selection samples, class by class.
     n0, n, alpha, sigma
         As certified; sigma is an exact fraction.
     noise, step, total_variation
@@ -60,6 +62,8 @@ class Certificate:
     rounding_cost : float
         What was taken off the radius because inputs are rounded to the grid; 0 where off-grid
         inputs are refused.
+    method : {"fixed", "early-abstain", "radius-loss"}
+        What the run was to stop for before its n-th sample.
     """
 
     label: int
@@ -77,9 +81,16 @@ class Certificate:
     total_variation: float
     two_sided: bool = False
     rounding_cost: float = 0.0
+    method: str = "fixed"
+
+    @property
+    def samples(self) -> int:
+        """Estimation samples drawn, at most n."""
+        return sum(self.counts)
 
     def __str__(self) -> str:
-        basis = f"n = {self.n}, sigma = {float(self.sigma):g}, {self.noise} noise"
+        n = f"{self.n}" if self.samples == self.n else f"{self.samples} of at most {self.n}"
+        basis = f"n = {n}, sigma = {float(self.sigma):g}, {self.noise} noise"
         if self.label == ABSTAIN:
             return f"Abstains: {basis} do not show which class wins (alpha = {self.alpha:g})."
         caveat = "" if self.noise == "grid" else ", as if its noise were exactly Gaussian"
@@ -87,6 +98,85 @@ class Certificate:
             f"Class {self.label} for every perturbation with an l2 norm below {self.radius:.6f}, "
             f"false with probability at most {self.alpha:g}{caveat} ({basis})."
         )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which of the radii that were asked for are certified, decided with as few samples as needed.
+
+    Attributes
+    ----------
+    label : int
+        The class for which a radius is certified, or `ABSTAIN` where none is.
+    radii : tuple of float
+        The radii asked for, l2 norm, in input units.
+    verdicts : tuple of bool
+        For each radius r whether it is certified: for every perturbation with an l2 norm of at
+        most r, g returns ``label``. All that are certified hold together; any of them is false
+        with probability at most ``alpha`` over the noise. A radius that is not certified is not
+        claimed to be false.
+    counts, selection_counts : tuple of int
+        Answers of the base classifier over the estimation samples that were drawn, and over the
+        n0 others that picked the class.
+    n0, n_max, alpha, sigma
+        As asked; sigma is an exact fraction.
+    noise, step, total_variation, rounding_cost
+        As in `Certificate`.
+    """
+
+    label: int
+    radii: tuple[float, ...]
+    verdicts: tuple[bool, ...]
+    counts: tuple[int, ...]
+    selection_counts: tuple[int, ...]
+    n0: int
+    n_max: int
+    alpha: float
+    sigma: Fraction
+    noise: str
+    step: Fraction | None
+    total_variation: float
+    rounding_cost: float = 0.0
+
+    @property
+    def certified(self) -> bool:
+        """Whether every radius asked for is certified."""
+        return all(self.verdicts)
+
+    @property
+    def radius(self) -> float:
+        """The largest radius that is certified; 0 where none is."""
+        return max(
+            (r for r, yes in zip(self.radii, self.verdicts, strict=True) if yes), default=0.0
+        )
+
+    @property
+    def samples(self) -> int:
+        """Estimation samples drawn."""
+        return sum(self.counts)
+
+    @property
+    def stopped(self) -> str:
+        """Why the run ended: "decided", or "n_max" where it took every sample it might."""
+        return "decided" if self.samples < self.n_max else "n_max"
+
+    def __str__(self) -> str:
+        basis = f"{self.samples} of at most {self.n_max} samples, sigma = {float(self.sigma):g}"
+        basis += f", {self.noise} noise"
+        if self.label == ABSTAIN:
+            return f"Certifies no radius among {_listed(self.radii)} ({basis})."
+        caveat = "" if self.noise == "grid" else ", as if its noise were exactly Gaussian"
+        others = [r for r, yes in zip(self.radii, self.verdicts, strict=True) if not yes]
+        rest = f" Not certified: {_listed(others)}." if others else ""
+        return (
+            f"Class {self.label} for every perturbation with an l2 norm of at most "
+            f"{self.radius:g}, false with probability at most {self.alpha:g}{caveat} ({basis})."
+            f"{rest}"
+        )
+
+
+def _listed(radii: Sequence[float]) -> str:
+    return ", ".join(f"{radius:g}" for radius in radii)
 
 
 class SmoothedClassifier:
@@ -288,6 +378,9 @@ class SmoothedClassifier:
         alpha: float = 0.001,
         index: int = 0,
         two_sided: bool = False,
+        *,
+        early_abstain: bool = False,
+        radius_loss: float | None = None,
     ) -> Certificate:
         """Certify g at x by Monte Carlo.
 
@@ -307,6 +400,16 @@ class SmoothedClassifier:
             False: Cohen et al.'s Algorithm 1, radius sigma psi(p_a) with p_b <= 1 - p_a.
             True: Theorem 1 as the lecture states it, with a bound on the runner-up too; alpha is
             split in two halves.
+        early_abstain : bool
+            Stop as soon as there is no hope of a certificate, and abstain. A certificate is what
+            it would have been; one that n samples would have given is missed with probability at
+            most alpha. Takes none of the certificates' own alpha, since it claims nothing.
+        radius_loss : float, optional
+            Stop also as soon as the certified radius is at most this much, in input units, below
+            the one that n samples with the same share of answers would give. Where that never
+            happens, all n samples are taken; the radius is then what they give at a fifth of alpha
+            or more. The bound behind it holds at all times at once, so that stopping costs no
+            soundness: the certificate is false with probability at most alpha.
 
         Returns
         -------
@@ -319,21 +422,39 @@ class SmoothedClassifier:
 
         References
         ----------
-        cohen2019, Theorem 1 and Algorithm 1; clopper1934. Chapter 8.
+        cohen2019, Theorem 1 and Algorithm 1; clopper1934. Chapter 8; chapter 13 for early stops.
         """
         _check_count("n0", n0, 1, confidence.LARGEST_N)
         _check_count("n", n, 1, confidence.LARGEST_N)
         _check_count("index", index, 0)
-        alpha = _check_alpha(alpha)
+        sequential = early_abstain or radius_loss is not None
+        if sequential and two_sided:
+            raise ValueError("two_sided must be False where a run may stop early, got True")
+        alpha = _check_sequential_alpha(alpha) if sequential else _check_alpha(alpha)
+        if radius_loss is not None:
+            radius_loss = _check_radius("radius_loss", radius_loss)
         prepared, cost = self._prepare(x)
         variation = self.noise.total_variation(prepared.numel())
-        # Both in the same forward passes: the second count does not wait for the first.
-        selection, counts = self._count(
-            prepared, index, (Purpose.SELECTION, n0), (Purpose.ESTIMATION, n)
-        )
+        wanted = [(Purpose.SELECTION, n0)]
+        if not sequential:
+            # In the same forward passes: the second count does not wait for the first.
+            wanted.append((Purpose.ESTIMATION, n))
+        selection, *estimation = self._count(prepared, index, *wanted)
         label = int(np.argmax(selection))
+        if not sequential:
+            (counts,) = estimation
+        else:
+            stop = self._undecidable(n, alpha, variation, radius_loss is not None)
+            if radius_loss is not None:
+                stop = self._close_enough(n, alpha, variation, radius_loss, stop)
+            counts = self._count_until(stop, label, prepared, n, index)
+        samples = int(counts.sum())
         p_b_upper = None
-        if two_sided:
+        if radius_loss is not None:
+            p_a_lower = confidence.run_lower_bound(int(counts[label]), samples, n, alpha)
+        elif samples < n:
+            p_a_lower = 0.0  # all of alpha is for the bound at n, and there is none before
+        elif two_sided:
             p_a_lower, p_b_upper = confidence.runner_up_bounds(counts, label, alpha)
             p_b_upper = min(1.0, float(p_b_upper) + variation)
         else:
@@ -360,7 +481,172 @@ class SmoothedClassifier:
             total_variation=variation,
             two_sided=bool(two_sided),
             rounding_cost=cost,
+            method=(
+                "radius-loss"
+                if radius_loss is not None
+                else "early-abstain"
+                if early_abstain
+                else "fixed"
+            ),
         )
+
+    def certify_at(
+        self,
+        x: Tensor | np.ndarray,
+        radius: float | Sequence[float],
+        alpha: float = 0.001,
+        n_max: int = 100_000,
+        n0: int = 100,
+        index: int = 0,
+    ) -> Decision:
+        """Decide whether g is robust at x within a radius, with as few samples as needed.
+
+        Parameters
+        ----------
+        x : Tensor or numpy.ndarray
+            One example without a batch axis, floating, on the grid.
+        radius : float or sequence of float
+            The radius to certify, l2 norm, in input units; or several, answered together. At 0 the
+            question is whether g(x) is the class that the selection picks.
+        alpha : float
+            Probability, over the noise, that any radius is certified that should not be: at most
+            this, however many radii are asked for.
+        n_max : int
+            The most noisy copies that are drawn. They are the first ones that `certify` would draw.
+        n0 : int
+            Noisy copies, others, that pick the class; they are used for nothing else.
+        index : int
+            Names the example's noise, see `counts`.
+
+        Returns
+        -------
+        Decision
+
+        Raises
+        ------
+        ValueError, TypeError
+            Names the argument and its value, before any work; or a score that is not finite.
+
+        Notes
+        -----
+        A radius r holds where p_a is above Phi(r/sigma). `rslib.confidence.is_above` may say so at
+        any sample, `rslib.confidence.is_hopeless` that n_max samples would not; the run stops when
+        each radius has one or the other. A radius that all n_max samples would have certified is
+        given up with probability at most alpha. The sampler's total variation is added to
+        Phi(r/sigma): each draw hits the class with a probability that is larger than p_a by that
+        much at most, and the draws are independent, whenever one stops.
+
+        References
+        ----------
+        ville1939, waudbysmith2024. Chapter 13.
+
+        Examples
+        --------
+        >>> def base(x):
+        ...     margin = x.flatten(1)[:, 0] - 0.5
+        ...     return torch.stack([margin, -margin], dim=1)
+        >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255")
+        >>> decision = g.certify_at(torch.ones(1, 2, 2), [0.25, 0.75])
+        >>> decision.verdicts, decision.radius, decision.samples < 200
+        ((True, False), 0.25, True)
+        """
+        _check_count("n0", n0, 1, confidence.LARGEST_N)
+        _check_count("n_max", n_max, 1, confidence.LARGEST_N)
+        _check_count("index", index, 0)
+        alpha = _check_sequential_alpha(alpha)
+        radii = tuple(radius) if np.ndim(radius) else (radius,)
+        if not radii:
+            raise ValueError("radius must not be empty")
+        radii = tuple(_check_radius("radius", one) for one in radii)
+        prepared, cost = self._prepare(x)
+        variation = self.noise.total_variation(prepared.numel())
+        selection = self._count(prepared, index, (Purpose.SELECTION, n0))[0]
+        label = int(np.argmax(selection))
+        p = np.array([self._probability(one + cost, variation) for one in radii])
+        need = np.array([confidence.needed(float(one), int(n_max), alpha) for one in p])
+
+        def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+            k, t = k[:, None], t[:, None]
+            above = confidence.is_above(k, t, p, n_max, alpha)
+            return (above | confidence.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
+
+        counts = self._count_until(decided, label, prepared, n_max, index)
+        verdicts = confidence.is_above(int(counts[label]), int(counts.sum()), p, n_max, alpha)
+        return Decision(
+            label=label if verdicts.any() else ABSTAIN,
+            radii=radii,
+            verdicts=tuple(map(bool, verdicts)),
+            counts=tuple(map(int, counts)),
+            selection_counts=tuple(map(int, selection)),
+            n0=int(n0),
+            n_max=int(n_max),
+            alpha=alpha,
+            sigma=self.sigma,
+            noise=self.noise.name,
+            step=self.noise.step,
+            total_variation=variation,
+            rounding_cost=cost,
+        )
+
+    def _probability(self, radius: float, variation: float) -> float:
+        """What the sampled share must exceed for a radius, rounded up."""
+        p = float(ndtr(radius / float(self.sigma))) * (1 + 4e-15) + variation
+        # No number of samples that is allowed can show what lies above.
+        return min(math.nextafter(p, 2), 1 - 2**-53)
+
+    def _undecidable(
+        self, n: int, alpha: float, variation: float, sequential: bool
+    ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """The test of whether n samples will not certify anything."""
+        need = confidence.needed(self._probability(0.0, variation), int(n), alpha, sequential)
+        return lambda k, t: confidence.is_hopeless(k, t, need, n, alpha)
+
+    def _close_enough(
+        self, n: int, alpha: float, variation: float, loss: float, undecidable: Callable
+    ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """The test of whether the radius is within the loss of what n samples would give."""
+        sigma = float(self.sigma)
+
+        def stop(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+            fixed = confidence.lower_bound(k * n // t, n, alpha) - variation
+            goal = certificates.certified_radius(np.clip(fixed, 0.5, None), sigma) - loss
+            p = [self._probability(max(0.0, float(one)), variation) for one in goal]
+            return confidence.is_above(k, t, np.array(p), n, alpha) | undecidable(k, t)
+
+        return stop
+
+    def _count_until(
+        self,
+        stop: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        label: int,
+        prepared: Tensor,
+        n: int,
+        index: int,
+    ) -> np.ndarray:
+        """Counts of the first of n estimation samples after which stop(k, t) holds.
+
+        k of t answers are ``label``, for every t at which the run is looked at. Forward passes are
+        whole, as they are where nothing stops: the counts are those of the first t samples then.
+        """
+        engine = self.engine(prepared.shape)
+        stream = self.noise.stream(
+            prepared, self.seed, Purpose.ESTIMATION, index, device=self.device
+        )
+        counts, rows = np.zeros(self.num_classes, dtype=np.int64), engine.plan.rows
+        looks = confidence.looks(n)
+        drawn = 0
+        while drawn < n:
+            passes = max(1, drawn // (100 * rows))  # no more than lie between two looks
+            answers = engine.answers(stream, min(passes * rows, n - drawn))
+            ends = looks[(looks > drawn) & (looks <= drawn + len(answers))]
+            k = counts[label] + np.cumsum(answers == label)[ends - drawn - 1]
+            stops = ends[stop(k, ends)] if len(ends) else ends
+            drawn += len(answers)
+            if len(stops):
+                answers = answers[: len(answers) - (drawn - stops[0])]
+                drawn = n
+            counts += np.bincount(answers, minlength=self.num_classes)
+        return counts
 
 
 def _round_down(radius: float) -> float:
@@ -375,6 +661,22 @@ def _check_count(name: str, value: int, least: int, most: float = math.inf) -> N
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
     if value > most:
         raise ValueError(f"{name} must be at most {most}, got {value!r}")
+
+
+def _check_radius(name: str, radius: float) -> float:
+    if isinstance(radius, bool) or not isinstance(radius, Real):
+        raise TypeError(f"{name} must be a number, got {radius!r}")
+    if not 0 <= radius < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {radius!r}")
+    return float(radius)
+
+
+def _check_sequential_alpha(alpha: float) -> float:
+    alpha = _check_alpha(alpha)
+    if alpha < 100 * confidence.SMALLEST_ALPHA:
+        least = 100 * confidence.SMALLEST_ALPHA
+        raise ValueError(f"alpha must be at least {least:g} where a run may stop, got {alpha!r}")
+    return alpha
 
 
 def _check_alpha(alpha: float) -> float:

@@ -14,12 +14,23 @@ where k of n noisy copies got the class and TV bounds how far the sampler is fro
 noise. No quantile needs inverting. The two-sided radius of Theorem 1 needs both Clopper-Pearson
 bounds, which are enclosed by Newton's method and certified by their sign on either side.
 
+A run that may have stopped early is judged by evidence that is valid at every sample number. With
+k of t answers for the class and m = t - k others, and p as above, it is
+
+.. math:: E = \sum_{(b, w)} w \sum_{j=0}^{k} \frac{b}{m + b} \prod_{i=1}^{j}
+   \frac{k - i + 1}{m + b + i} \cdot \frac{1 - p}{p} ,
+   \qquad (b, w) \in \{(\tfrac12, \tfrac35), (4, \tfrac25)\},
+
+and must be at least :math:`1/(0.8\,\alpha)`; or, where all n samples were taken, the binomial
+tail must be at most :math:`0.2\,\alpha`. E falls as p grows, so one value of p is enough. At which
+sample the run stopped, and why, does not matter.
+
 What it cannot know: whether the counts are those the network gave (``rslib verify --replay`` draws
 some again), and whether ``label`` is the data set's.
 
 References
 ----------
-cohen2019, Theorem 1 and Algorithm 1; clopper1934. Chapter 12.
+cohen2019, Theorem 1 and Algorithm 1; clopper1934; ville1939. Chapters 12 and 13.
 """
 
 import hashlib
@@ -48,6 +59,11 @@ _ROW = re.compile(
 )
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?|[0-9]{1,30}/[0-9]{1,30}")
 _BITS = (64, 128, 256, 512)  # working precisions, tried in turn
+# The sequential test is part of the format: its bettors (b, weight), and the share of alpha that is
+# for its last sample.
+_BETTORS = ((Fraction(1, 2), Fraction(3, 5)), (Fraction(4), Fraction(2, 5)))
+_FINAL_SHARE = Fraction(1, 5)
+_RADIUS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 
 @dataclass
@@ -100,6 +116,8 @@ class _Claims:
     model: Path
     sha256: str
     notes: list[str]
+    method: str = "fixed"
+    radii: tuple[Fraction, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------
@@ -166,7 +184,7 @@ def _quantile(p: arb) -> arb:
     return -arb(2).sqrt() * (2 * p).erfcinv()
 
 
-def _one_sided_margin(radius: Fraction, top: int, claims: _Claims) -> arb:
+def _one_sided_margin(radius: Fraction, top: int, total: int, claims: _Claims) -> arb:
     """Positive where the radius holds, negative where it does not."""
     if top == 0:
         return arb(-1)
@@ -174,7 +192,41 @@ def _one_sided_margin(radius: Fraction, top: int, claims: _Claims) -> arb:
     q = (_ball(radius / claims.sigma) / arb(2).sqrt()).erfc() / 2 - _ball(claims.variation)
     if q <= 0:
         return arb(-1)
-    return _ball(claims.alpha) - _binomial_tail(top, claims.n, 1 - q, q)[0]
+    if claims.method in ("fixed", "early-abstain"):
+        return _ball(claims.alpha) - _binomial_tail(top, total, 1 - q, q)[0]
+    level = _ball(claims.alpha * (1 - _FINAL_SHARE))
+    margin = _evidence(top, total, 1 - q, q, 2 / level) * level - 1
+    if total < claims.n:
+        return margin
+    # A run that came to its last sample may show it either way.
+    last = _ball(claims.alpha * _FINAL_SHARE) - _binomial_tail(top, total, 1 - q, q)[0]
+    return margin.max(last)
+
+
+def _evidence(k: int, t: int, p: arb, q: arb, enough: arb) -> arb:
+    """E of the module's text, with q = 1 - p; where it is above enough, only some of its terms.
+
+    The factors of the terms fall, so that once they are below 1 what is left out is below a
+    geometric series.
+    """
+    precise = arb(2) ** (-ctx.prec)
+    odds, evidence = q / p, arb(0)
+    for b, weight in _BETTORS:
+        c = t - k + _ball(b)
+        term = _ball(weight * b) / c
+        evidence += term
+        for j in range(k):
+            step = odds * (k - j) / (c + j + 1)
+            # Looking is as dear as four more terms.
+            if j % 16 == 0:
+                if evidence > enough:
+                    return evidence
+                if term * step < precise * evidence * (1 - step):
+                    evidence += (term * step / (1 - step)).union(arb(0))
+                    break
+            term *= step
+            evidence += term
+    return evidence
 
 
 def _two_sided_radius(top: int, rival: int, claims: _Claims) -> arb:
@@ -317,6 +369,8 @@ def _read_claims(path: Path) -> _Claims:
         raise fields.wrong("seed", "non-negative")
     sigma = fields.positive("sigma")
     variation, notes = _read_noise(fields, sigma)
+    two_sided = fields.of_type("two_sided", bool, "true or false")
+    method, radii = _read_method(fields, two_sided)
     sha256 = fields.of_type("model.sha256", str, "64 hexadecimal digits")
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise fields.wrong("model.sha256", "64 hexadecimal digits")
@@ -325,14 +379,38 @@ def _read_claims(path: Path) -> _Claims:
         alpha=alpha,
         n0=fields.integer("n0", 1),
         n=fields.integer("n", 1),
-        two_sided=fields.of_type("two_sided", bool, "true or false"),
+        two_sided=two_sided,
         variation=variation,
         num_classes=fields.integer("dataset.num_classes", 2),
         indices=frozenset(indices),
         model=path.parent / fields.of_type("model.file", str, "a path"),
         sha256=sha256,
         notes=notes,
+        method=method,
+        radii=radii,
     )
+
+
+def _read_method(fields: _Fields, two_sided: bool) -> tuple[str, tuple[Fraction, ...]]:
+    """How the run was to stop, and the radii that it was asked for, if any."""
+    if "method" not in fields.manifest:
+        return "fixed", ()
+    name = fields.of_type("method.name", str, "a string")
+    if name not in ("early-abstain", "radius-loss", "at"):
+        raise fields.wrong("method.name", '"early-abstain", "radius-loss" or "at"')
+    if two_sided:
+        raise fields.wrong("two_sided", "false where a run may stop early")
+    texts = []
+    if name == "at":
+        texts = fields.of_type("method.radii", list, "a list")
+    elif name == "radius-loss":
+        texts = [fields.of_type("method.loss", str, "a string")]
+    if any(type(text) is not str or not _RADIUS.fullmatch(text) for text in texts):
+        raise fields.wrong("method", "decimals with at most 6 places in strings")
+    radii = tuple(map(Fraction, texts)) if name == "at" else ()
+    if name == "at" and (not radii or any(a >= b for a, b in pairwise(radii))):
+        raise fields.wrong("method.radii", "ascending, and not empty")
+    return name, radii
 
 
 def _read_noise(fields: _Fields, sigma: Fraction) -> tuple[Fraction, list[str]]:
@@ -370,7 +448,9 @@ def _check_model(manifest: Path, claims: _Claims) -> None:
         raise _Wrong(f"{manifest}: model.sha256: the model file has {found}, not this hash")
 
 
-def _read_counts(name: str, text: bytes, total: int, num_classes: int) -> dict[int, int]:
+def _read_counts(
+    name: str, text: bytes, total: int, num_classes: int, fewer: bool = False
+) -> dict[int, int]:
     pairs = [tuple(map(int, pair.split(b":"))) for pair in text.split(b" ")]
     if any(first[0] >= second[0] for first, second in pairwise(pairs)):
         raise _Wrong(f"{name}: the classes are not ascending")
@@ -379,8 +459,9 @@ def _read_counts(name: str, text: bytes, total: int, num_classes: int) -> dict[i
     if 0 in (count for _, count in pairs):
         raise _Wrong(f"{name}: holds a zero count")
     found = sum(count for _, count in pairs)
-    if found != total:
-        raise _Wrong(f"{name}: the counts add up to {found}, not to {total}")
+    if found != total and not (fewer and found < total):
+        most = "at most " if fewer else ""
+        raise _Wrong(f"{name}: the counts add up to {found}, not to {most}{total}")
     return dict(pairs)
 
 
@@ -394,7 +475,10 @@ def _check_row(raw: bytes, claims: _Claims) -> int:
     if label >= claims.num_classes:
         raise _Wrong(f"label: there is no class {label}")
     selection = _read_counts("selection", found[6], claims.n0, claims.num_classes)
-    estimation = _read_counts("estimation", found[7], claims.n, claims.num_classes)
+    # An abstention claims nothing: it may come at any sample, if the method is one that stops.
+    fewer = claims.method in ("radius-loss", "at")
+    fewer |= claims.method == "early-abstain" and predict == -1
+    estimation = _read_counts("estimation", found[7], claims.n, claims.num_classes, fewer)
     if (found[5] == b"1") != (predict == label):
         raise _Wrong(f"correct: must be {int(predict == label)}")
     # The lowest class on ties: ascending, and max keeps the first.
@@ -410,8 +494,9 @@ def _check_row(raw: bytes, claims: _Claims) -> int:
 def _check_radius(
     abstained: bool, radius: Fraction, chosen: int, estimation: dict[int, int], claims: _Claims
 ) -> None:
+    total = sum(estimation.values())
     top = estimation.pop(chosen, 0)
-    basis = f"{top} of {claims.n} for class {chosen}"
+    basis = f"{top} of {total} for class {chosen}"
     if claims.two_sided:
         rival = max(estimation.values(), default=0)
         basis += f", {rival} for the next"
@@ -422,8 +507,10 @@ def _check_radius(
     else:
 
         def margin(radius: Fraction) -> arb:
-            return _one_sided_margin(radius, top, claims)
+            return _one_sided_margin(radius, top, total, claims)
 
+    if claims.method == "at" and not abstained and radius not in claims.radii:
+        raise _Wrong("radius: not one of those that the manifest asks for")
     if not abstained:
         holds = _is_positive(lambda: margin(radius))
         if holds is None:
@@ -434,7 +521,15 @@ def _check_radius(
             raise _Wrong(f"radius: larger than its counts allow ({basis})")
     # Cutting to six decimals loses up to 1e-6, the certifier's margin for float64 less than this.
     slack = Fraction(1, 10**6) + Fraction(1, 10**8) * (1 + claims.sigma)
-    if _is_positive(lambda: margin(radius + slack)):
+    if claims.method == "early-abstain" and total < claims.n:
+        return
+    larger = radius
+    if claims.method == "at":
+        # Of the radii asked for, the next one must not be certified.
+        larger = min((r for r in claims.radii if abstained or r > radius), default=None)
+        if larger is None:
+            return
+    if _is_positive(lambda: margin(larger + slack)):
         if abstained:
             raise _Wrong(f"predict: -1, but its counts certify class {chosen} ({basis})")
         raise _Wrong(f"radius: smaller than its counts give, by more than rounding ({basis})")

@@ -294,3 +294,65 @@ def test_interrupt_leaves_a_valid_file_and_says_how_to_go_on(
     monkeypatch.setattr(cli, "_certified_row", certify_row)
     assert certify(weights, out) == 0
     assert records.read_certificates(out).complete
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method"),
+    [
+        (["--early-abstain"], {"name": "early-abstain"}),
+        (["--radius-loss", "0.05"], {"name": "radius-loss", "loss": "0.05"}),
+        (["--at", "0.25", "0", "0.1"], {"name": "at", "radii": ["0", "0.1", "0.25"]}),
+    ],
+)
+def test_runs_that_may_stop_early(weights, tmp_path, capsys, arguments, method):
+    """Recorded, verified, drawn again, and resumed."""
+    out = tmp_path / "stops.tsv"
+    assert certify(weights, out, *arguments, "--n", "3000") == 0
+    file = records.read_certificates(out)
+    assert file.manifest["method"] == method and file.manifest["n"] == 3000
+    samples = [sum(row.estimation.values()) for row in file.rows]
+    assert min(samples) < 3000 or method["name"] == "early-abstain"
+    if method["name"] == "at":
+        assert {str(row.radius) for row in file.rows} <= {"0.000000", "0.100000", "0.250000"}
+    assert cli.main(["verify", str(out), "--replay", "4"]) == 0
+    assert "4 certificates, all hold" in capsys.readouterr().out
+    kept = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(kept[:3]))
+    assert certify(weights, out, *arguments, "--n", "3000") == 0
+    again = records.read_certificates(out).rows
+    assert [(r.idx, r.radius, r.estimation) for r in again] == [
+        (r.idx, r.radius, r.estimation) for r in file.rows
+    ]
+    before = out.read_bytes()
+    assert certify(weights, out, "--n", "3000") == 2
+    assert "method: the file has" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("stop", [["--early-abstain"], ["--radius-loss", "0"], ["--at", "0"]])
+def test_two_sided_goes_with_no_option_that_stops(weights, tmp_path, capsys, stop):
+    out = tmp_path / "never.tsv"
+    assert certify(weights, out, "--two-sided", *stop) == 2
+    assert "--two-sided takes all --n copies" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--early-abstain", "--at", "0.5"], "not allowed with argument --early-abstain"),
+        (["--radius-loss", "0.1", "--at", "0.5"], "not allowed with argument --radius-loss"),
+        (["--at", "-1"], "must be a decimal with at most 6 places, got -1"),
+        (["--at", "0.1234567"], "must be a decimal with at most 6 places, got 0.1234567"),
+        (["--radius-loss", "nan"], "must be a decimal with at most 6 places, got nan"),
+    ],
+)
+def test_stops_that_argparse_refuses(weights, tmp_path, capsys, arguments, words):
+    with pytest.raises(SystemExit) as caught:
+        certify(weights, tmp_path / "never.tsv", *arguments)
+    assert caught.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_the_same_radius_twice(weights, tmp_path, capsys):
+    assert certify(weights, tmp_path / "never.tsv", "--at", "0.5", "0.50") == 2
+    assert "--at must name each radius once, got 0.5 0.50" in capsys.readouterr().err

@@ -290,3 +290,23 @@ def test_one_bad_score_among_many_is_seen(bad):
         engine.count(noise.stream(example, 0, Purpose.ESTIMATION, 0), 32)
     # A row that is only padding does not count.
     assert engine.count(noise.stream(example, 0, Purpose.ESTIMATION, 0), 5).sum() == 5
+
+
+@pytest.mark.parametrize("rows", [7, 64])
+def test_answers_are_those_that_count_counts(network, rows):
+    """Whatever the calls they are taken in, as long as the passes are whole."""
+    network.eval()
+    engine = Engine(network, 3, SHAPE, Plan("eager", rows=rows))
+    whole = engine.answers(stream(), 200)
+    assert whole.shape == (200,) and whole.dtype == np.int64
+    one = stream()
+    pieces = [engine.answers(one, n) for n in (2 * rows, rows, 200 - 3 * rows)]
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert np.array_equal(np.bincount(whole, minlength=3), engine.count(stream(), 200))
+    assert len(np.unique(whole)) >= 2 and (np.diff(whole) != 0).any()
+
+
+def test_answers_refuse_what_count_refuses(network):
+    engine = Engine(lambda x: torch.full((len(x), 3), float("nan")), 3, SHAPE)
+    with pytest.raises(ValueError, match="finite scores"):
+        engine.answers(stream(), 10)

@@ -72,10 +72,12 @@ MUTANTS = {
         "confidence", "successes = np.maximum(k, 1)", "successes = np.minimum(k + 1, n)"
     ),
     "selection samples used again": Mutant(
-        "smoothing", "n, Purpose.ESTIMATION, index)", "n, Purpose.SELECTION, index)"
+        "smoothing", "(Purpose.ESTIMATION, n))", "(Purpose.SELECTION, n))"
     ),
     "class chosen from the estimation samples": Mutant(
-        "smoothing", "label = int(np.argmax(selection))", "label = int(np.argmax(counts))"
+        "smoothing",
+        "samples = int(counts.sum())\n",
+        "samples, label = int(counts.sum()), int(np.argmax(counts))\n",
     ),
     "twice alpha": Mutant(
         "smoothing",
@@ -110,7 +112,7 @@ MUTANTS = {
     "least score for largest": Mutant("engine", "scores.argmax(1)", "scores.argmin(1)"),
     "scores that are not finite counted": Mutant("engine", "if not finite:", "if False:"),
     "left-over rows counted": Mutant(
-        "engine", "rows = min(self.plan.rows, n - start)", "rows = self.plan.rows"
+        "engine", "parts.append((job, used, used + take))", "parts.append((job, used, rows))"
     ),
     "batch statistics for running ones": Mutant(
         "engine", ".eval().requires_grad_", ".requires_grad_"
@@ -131,7 +133,92 @@ MUTANTS = {
         "verifier", "_ball(claims.sigma) / 2 * (of_a", "_ball(claims.sigma) * (of_a"
     ),
     "verifier: sqrt 2 dropped": Mutant("verifier", "-arb(2).sqrt() * (2 * p)", "-(2 * p)"),
-    "counts of another n accepted": Mutant("records", "!= total", "> total"),
+    "counts of another n accepted": Mutant(
+        "records", "found != total and not", "found > total and not"
+    ),
+    "a failure pays for a success": Mutant(
+        "confidence",
+        "np.log(tail) - _log_binomial(k, m, p)",
+        "np.log(tail) - _log_binomial(k, m, 1 - p)",
+    ),
+    "successes and failures swapped": Mutant("confidence", "m = n - k + b", "m = k + b"),
+    "sign of the evidence": Mutant(
+        "confidence", "np.log(tail) - _log_binomial", "np.log(tail) + _log_binomial"
+    ),
+    "weights of the bettors forgotten": Mutant(
+        "confidence", "np.log(weight * b / m)", "np.log(b / m)"
+    ),
+    "all of alpha at every look, and a fifth more at the last": Mutant(
+        "confidence", "-math.log((1 - FINAL_SHARE) * alpha)", "-math.log(alpha)"
+    ),
+    "all of alpha at the last look too": Mutant(
+        "confidence",
+        "lower_bound(k[last], n, FINAL_SHARE * alpha)",
+        "lower_bound(k[last], n, alpha)",
+    ),
+    "the ordinary bound at every look": Mutant("confidence", "last = t == n", "last = t <= n"),
+    "radius from all of alpha": Mutant(
+        "confidence",
+        "sequential_lower_bound(k, t, (1 - FINAL_SHARE) * alpha)",
+        "sequential_lower_bound(k, t, alpha)",
+    ),
+    "lower bound for upper in giving up": Mutant(
+        "confidence",
+        "_log_e_value((t - k)[few]",
+        "-_log_e_value((t - k)[few]",
+    ),
+    "giving up at twice the level": Mutant(
+        "confidence", "-math.log((1 - _REVERSAL_SHARE) * alpha)", "-math.log(50 * alpha)"
+    ),
+    "giving up although enough remain": Mutant(
+        "confidence", "np.array(missing > left)", "np.array(2 * missing > left)"
+    ),
+    "selection samples looked at again": Mutant(
+        "smoothing",
+        "prepared, self.seed, Purpose.ESTIMATION, index",
+        "prepared, self.seed, Purpose.SELECTION, index",
+    ),
+    "sampler's error ignored in sequential runs": Mutant(
+        "smoothing", "* (1 + 4e-15) + variation", "* (1 + 4e-15)"
+    ),
+    "cost of rounding the input forgotten in sequential runs": Mutant(
+        "smoothing", "self._probability(one + cost, variation)", "self._probability(one, variation)"
+    ),
+    "stops when one radius is decided": Mutant("smoothing", ".all(axis=1)", ".any(axis=1)"),
+    "one answer of the stop too many": Mutant(
+        "smoothing", "- (drawn - stops[0])]", "- (drawn - stops[0]) + 1]"
+    ),
+    "ordinary bound after an early stop": Mutant("smoothing", "elif samples < n:", "elif False:"),
+    "answers in another order": Mutant(
+        "engine",
+        "answers[done : done + len(found)] = found",
+        "answers[done : done + len(found)] = found.flip(0)",
+    ),
+    "verifier: evidence at all of alpha": Mutant(
+        "verifier",
+        "level = _ball(claims.alpha * (1 - _FINAL_SHARE))",
+        "level = _ball(claims.alpha)",
+    ),
+    "verifier: last look at all of alpha": Mutant(
+        "verifier", "_ball(claims.alpha * _FINAL_SHARE)", "_ball(claims.alpha)"
+    ),
+    "verifier: ordinary bound on the way": Mutant("verifier", "if total < claims.n:", "if False:"),
+    "verifier: successes for failures": Mutant(
+        "verifier", "c = t - k + _ball(b)", "c = k + _ball(b)"
+    ),
+    "verifier: odds upside down": Mutant(
+        "verifier", "odds, evidence = q / p", "odds, evidence = p / q"
+    ),
+    "verifier: certificates of fewer samples": Mutant(
+        "verifier",
+        'fewer |= claims.method == "early-abstain" and predict == -1',
+        'fewer |= claims.method == "early-abstain"',
+    ),
+    "certificates of fewer samples read": Mutant(
+        "records",
+        'fewer |= method["name"] == "early-abstain" and predict == -1',
+        'fewer |= method["name"] == "early-abstain"',
+    ),
     "radius above r for at least r": Mutant(
         "evaluation",
         "bisect_left(certified, radius)",

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -1011,3 +1012,78 @@ def test_records_load_no_torch():
 def test_every_error_names_its_file_first(tmp_path):
     path = written(tmp_path, "x\n")
     assert re.match(re.escape(str(path)) + r":2: ", message(read_certificates, path))
+
+
+# --- runs that may stop early
+
+AT = {"name": "at", "radii": ["0", "0.25", "0.5"]}
+EARLY = {"name": "early-abstain"}
+LOSS = {"name": "radius-loss", "loss": "0.05"}
+SHORT = Row(3, 7, 7, Decimal("0.250000"), True, 0.412, {7: 100}, {7: 60})
+GAVE_UP = Row(5, 2, -1, Decimal("0.000000"), False, 1.0, {2: 60, 4: 40}, {2: 30, 4: 30})
+
+
+@pytest.mark.parametrize("method", [AT, LOSS, EARLY])
+def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
+    path = tmp_path / "sigma_0.25.tsv"
+    rows = (GAVE_UP,) if method is EARLY else (SHORT, GAVE_UP)
+    with CertificateWriter(path, manifest(method=method)) as writer:
+        for row in rows:
+            writer.append(row)
+    file = read_certificates(path)
+    assert file.rows == rows and file.manifest["method"] == method
+    with CertificateWriter(path, manifest(method=method)) as writer:
+        assert writer.done == {row.idx for row in rows}
+    assert "method: the file has" in message(CertificateWriter, path, manifest())
+
+
+@pytest.mark.parametrize(
+    ("method", "row", "words"),
+    [
+        (None, GAVE_UP, "estimation: the counts must add up to 1000, got 60"),
+        (EARLY, SHORT, "estimation: the counts must add up to 1000, got 60"),
+        (
+            LOSS,
+            replace(SHORT, estimation={7: 1001}),
+            "estimation: the counts must add up to at most 1000, got 1001",
+        ),
+        (
+            AT,
+            replace(SHORT, radius=Decimal("0.249999")),
+            "radius: must be one of the manifest's, got 0.249999",
+        ),
+        (AT, replace(SHORT, selection={7: 99}), "selection: the counts must add up to 100, got 99"),
+    ],
+)
+def test_rows_that_the_method_does_not_allow(tmp_path, method, row, words):
+    made = manifest() if method is None else manifest(method=method)
+    with CertificateWriter(tmp_path / "a.tsv", made) as writer:
+        assert message(writer.append, row).endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("at", 'method: must be an object, got "at"'),
+        ({}, "method.name: must be one of early-abstain, radius-loss, at, got null"),
+        ({"name": []}, "method.name: must be one of early-abstain, radius-loss, at, got []"),
+        ({"name": "fixed"}, "method.name: must be one of"),
+        ({"name": "at"}, "method.radii: missing"),
+        ({"name": "at", "radii": []}, "method.radii: must be a list of ascending decimals"),
+        ({"name": "at", "radii": ["0.5", "0.5"]}, "method.radii: must be a list of ascending"),
+        ({"name": "at", "radii": ["0.1234567"]}, "method.radii: must be a list of ascending"),
+        ({"name": "at", "radii": [0.5]}, "method.radii: must be a list of ascending"),
+        ({"name": "radius-loss", "loss": 0.05}, "method.loss: must be a decimal with at most"),
+        ({"name": "early-abstain", "loss": "0"}, 'method.loss: not a field of "early-abstain"'),
+    ],
+)
+def test_a_wrong_method(tmp_path, method, words):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(manifest(method=method)))
+    assert message(read_manifest, path).startswith(f"{path}: {words}")
+
+
+def test_no_method_that_stops_is_two_sided(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(manifest(method=EARLY, two_sided=True)))
+    assert "two_sided: must be false where a run may stop early" in message(read_manifest, path)

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 import rslib
 from rslib import certificates, confidence
@@ -259,3 +260,226 @@ def test_bad_arguments_before_any_work(options, error, message, off_grid):
 def test_nan_scores_are_not_certified():
     with pytest.raises(ValueError, match="finite scores"):
         smoothed(lambda x: half_space(x) * math.nan).certify(X, n=100)
+
+
+# ------------------------------------------------------------------ runs that stop early
+
+BOUNDARY = 0.25 + 0.5 / 16  # of half_space from X, as rounding to the grid sees it
+
+
+@pytest.mark.parametrize("rows", [7, 64, 1000])
+@pytest.mark.parametrize("index", range(4))
+def test_a_sequential_run_is_a_prefix_of_the_full_one_under_any_plan(rows, index):
+    g = smoothed(plan=Plan("callable", rows=rows))
+    runs = (
+        g.certify_at(X, [0.2, 0.35], alpha=0.01, n_max=3000, index=index),
+        g.certify(X, n=3000, alpha=0.01, index=index, radius_loss=0.03),
+    )
+    for run in runs:
+        assert 10 <= run.samples < 3000
+        prefix = g.counts(X, run.samples, Purpose.ESTIMATION, index)
+        assert run.counts == tuple(prefix)
+        assert run.selection_counts == tuple(g.counts(X, run.n0, Purpose.SELECTION, index))
+    default = smoothed()
+    assert runs[0] == default.certify_at(X, [0.2, 0.35], alpha=0.01, n_max=3000, index=index)
+    assert runs[1] == default.certify(X, n=3000, alpha=0.01, index=index, radius_loss=0.03)
+
+
+def first_stop(g, index, n, stop):
+    """The first look at which stop(k, t) holds, by the plainest loop: sample after sample."""
+    label = int(np.argmax(g.counts(X, 100, Purpose.SELECTION, index)))
+    for t in confidence.looks(n):
+        k = g.counts(X, int(t), Purpose.ESTIMATION, index)[label]
+        if stop(int(k), int(t)):
+            return int(t)
+    raise AssertionError("never stopped")
+
+
+def test_certify_at_follows_its_definition():
+    n, alpha, radii = 250, 0.02, (0.05, 0.2, 0.45)
+    g = smoothed(plan=Plan("callable", rows=64))
+    p = [norm.cdf(r / 0.25) for r in radii]
+    seen = set()
+    for index in range(4):
+        d = g.certify_at(X, radii, alpha=alpha, n_max=n, index=index)
+        need = [confidence.needed(one, n, alpha) for one in p]
+
+        def stop(k, t, need=need):
+            above = confidence.is_above(k, t, p, n, alpha)
+            return all(above | confidence.is_hopeless(k, t, need, n, alpha))
+
+        assert d.samples == first_stop(g, index, n, stop)
+        label = int(np.argmax(d.selection_counts))
+        expected = confidence.is_above(d.counts[label], d.samples, p, n, alpha)
+        assert d.verdicts == tuple(expected)
+        assert d.label == (label if any(d.verdicts) else ABSTAIN)
+        assert d.radius == max([r for r, yes in zip(radii, d.verdicts) if yes], default=0.0)
+        seen |= {d.radius, d.stopped}
+    assert seen >= {0.05, 0.2, "decided"}
+
+
+def test_certify_at_one_radius_and_its_sentences():
+    near, far = (smoothed().certify_at(X, r, n_max=5000) for r in (0.1, 0.6))
+    assert near.certified and near.label == 0 and near.radius == 0.1 and near.samples < 200
+    assert str(near).startswith("Class 0 for every perturbation with an l2 norm of at most 0.1, ")
+    assert f"{near.samples} of at most 5000 samples" in str(near) and "0.001" in str(near)
+    assert not far.certified and far.label == ABSTAIN and far.radius == 0.0 and far.samples < 200
+    assert str(far).startswith("Certifies no radius among 0.6 (")
+    both = smoothed().certify_at(X, [0.6, 0.1], n_max=5000)
+    assert both.verdicts == (False, True) and not both.certified and both.stopped == "decided"
+    assert "Not certified: 0.6." in str(both)
+    assert "as if its noise" in str(smoothed(noise="float").certify_at(X, 0.1, n_max=500))
+    runs = [smoothed().certify_at(X, 0.2, alpha=0.05, n_max=90, index=i) for i in range(12)]
+    assert {run.stopped for run in runs} == {"decided", "n_max"}
+    assert all((run.stopped == "n_max") == (run.samples == 90) for run in runs)
+
+
+def test_a_radius_of_zero_asks_for_the_class():
+    assert smoothed().certify_at(X, 0).label == 0
+    coin = smoothed(lambda x: half_space(x - 0.25 - 1 / 32))
+    assert coin.certify_at(X, 0, n_max=1000).label == ABSTAIN
+
+
+def test_certify_at_never_certifies_beyond_the_boundary_of_a_half_space():
+    """By chance with probability below 0.1 in all, at these seeds or never."""
+    g = smoothed(plan=Plan("callable", rows=100))
+    for index in range(100):
+        assert not g.certify_at(X, BOUNDARY + 1e-6, n_max=300, index=index).certified
+
+
+def test_early_abstain_changes_nothing_but_hopeless_runs():
+    """A run that certifies is the full run. The coin abstains either way, with fewer samples."""
+    g = smoothed()
+    full, early = g.certify(X, n=2000), g.certify(X, n=2000, early_abstain=True)
+    assert early.method == "early-abstain" and full.method == "fixed"
+    assert (early.radius, early.counts, early.p_a_lower) == (
+        full.radius,
+        full.counts,
+        full.p_a_lower,
+    )
+    coin = smoothed(lambda x: half_space(x - 0.25 - 1 / 16))  # 0.45, where class 0 is selected
+    fewer = 0
+    for index in range(12):
+        kept, cut = (
+            coin.certify(X, n0=1, n=2000, index=index, early_abstain=e) for e in (False, True)
+        )
+        if cut.samples < 2000:
+            fewer += 1
+            assert cut.label == ABSTAIN and cut.radius == 0 and cut.p_a_lower == 0
+            assert f"n = {cut.samples} of at most 2000" in str(cut)
+            assert kept.label == ABSTAIN
+        else:
+            assert (cut.label, cut.radius, cut.counts) == (kept.label, kept.radius, kept.counts)
+    assert fewer >= 3
+
+
+def test_early_abstain_follows_its_definition():
+    n, alpha = 250, 0.02
+    coin = smoothed(lambda x: half_space(x - 0.3), plan=Plan("callable", rows=64))
+    need = confidence.needed(0.5, n, alpha, sequential=False)
+    for index in range(3):
+        c = coin.certify(X, n=n, alpha=alpha, index=index, early_abstain=True)
+        stop = first_stop(
+            coin, index, n, lambda k, t: t == n or confidence.is_hopeless(k, t, need, n, alpha)
+        )
+        assert c.samples == stop
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05])
+def test_radius_loss_is_kept(loss):
+    """Against the radius that n samples with the same share of answers would give."""
+    n, alpha = 20_000, 0.001
+    for index in range(3):
+        c = smoothed().certify(X, n=n, alpha=alpha, index=index, radius_loss=loss)
+        assert c.method == "radius-loss" and c.samples < n
+        share = confidence.lower_bound(c.counts[0] * n // c.samples, n, alpha)
+        goal = float(certificates.certified_radius(share, 0.25))
+        assert goal - loss - 2e-6 <= c.radius < goal
+        bound = confidence.sequential_lower_bound(c.counts[0], c.samples, 0.8 * alpha)
+        assert c.p_a_lower == bound - c.total_variation
+        assert 0 < float(certificates.certified_radius(c.p_a_lower, 0.25)) - c.radius < 2e-6
+    wider = smoothed().certify(X, n=n, alpha=alpha, index=2, radius_loss=2 * loss)
+    assert wider.samples < c.samples
+
+
+def test_radius_loss_at_the_last_sample_and_on_a_coin():
+    c = smoothed().certify(X, n=500, radius_loss=0)
+    assert c.samples == 500
+    assert c.p_a_lower == confidence.lower_bound(c.counts[0], 500, 0.0002) - c.total_variation
+    coin = smoothed(lambda x: half_space(x - 0.25 - 1 / 8))
+    found = [coin.certify(X, n=5000, n0=1, index=i, radius_loss=0.05) for i in range(20)]
+    minority = [c for c in found if c.selection_counts[0]]
+    assert minority and all(c.label == ABSTAIN and c.samples < 1000 for c in minority)
+
+
+def test_the_samplers_error_counts_in_sequential_runs_too(monkeypatch):
+    g = smoothed()
+    plain = g.certify_at(X, 0.2, alpha=0.01, n_max=4000)
+    monkeypatch.setattr(type(g.noise), "total_variation", lambda self, d: 0.02 * d / 9)
+    n, alpha = 4000, 0.01
+    d = g.certify_at(X, 0.2, alpha=alpha, n_max=n)
+    p = norm.cdf(0.8) + 0.02
+    assert d.samples > plain.samples and d.total_variation == 0.02
+    assert d.samples == first_stop(g, 0, n, lambda k, t: confidence.is_above(k, t, p, n, alpha))
+    c = g.certify(X, n=n, alpha=alpha, radius_loss=0.05)
+    bound = confidence.run_lower_bound(c.counts[0], c.samples, n, alpha)
+    assert c.p_a_lower == bound - 0.02
+
+
+def test_off_grid_costs_radius_in_sequential_runs_too():
+    x = X + 0.01
+    with pytest.raises(ValueError, match="grid"):
+        smoothed().certify_at(x, 0.1)
+    there = smoothed(off_grid="round")
+    d = there.certify_at(x, 0.1, n_max=2000)
+    here = smoothed().certify_at(X, 0.1 + d.rounding_cost, n_max=2000)
+    assert d.rounding_cost == pytest.approx(0.01 * 3 + 3 / 32, rel=1e-5)
+    assert d.certified and (d.samples, d.counts) == (here.samples, here.counts)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_max": 0}, ValueError, "n_max must be at least 1, got 0"),
+        ({"n_max": 1e5}, TypeError, "n_max must be a whole number, got 100000.0"),
+        ({"n0": 0}, ValueError, "n0 must be at least 1, got 0"),
+        ({"alpha": 1e-29}, ValueError, "alpha must be at least 1e-28"),
+        ({"alpha": 1.0}, ValueError, "alpha must be between"),
+        ({"radius": -0.1}, ValueError, "radius must be finite and not negative, got -0.1"),
+        ({"radius": math.nan}, ValueError, "radius must be finite and not negative, got nan"),
+        ({"radius": [0.1, math.inf]}, ValueError, "radius must be finite and not negative"),
+        ({"radius": []}, ValueError, "radius must not be empty"),
+        ({"radius": "0.1"}, TypeError, "radius must be a number, got '0.1'"),
+        ({"radius": True}, TypeError, "radius must be a number, got True"),
+        ({"index": -1}, ValueError, "index must be at least 0, got -1"),
+        ({"x": X + 0.02}, ValueError, "grid"),
+    ],
+)
+def test_certify_at_refuses_before_any_work(options, error, message):
+    def never(x):
+        raise AssertionError("the base classifier was called")
+
+    with pytest.raises(error, match=message):
+        smoothed(never).certify_at(**({"x": X, "radius": 0.1} | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"early_abstain": True, "two_sided": True}, "two_sided must be False where"),
+        ({"radius_loss": 0.1, "two_sided": True}, "two_sided must be False where"),
+        ({"radius_loss": -0.1}, "radius_loss must be finite and not negative, got -0.1"),
+        ({"early_abstain": True, "alpha": 1e-29}, "alpha must be at least 1e-28"),
+    ],
+)
+def test_early_stops_refuse_before_any_work(options, message):
+    def never(x):
+        raise AssertionError("the base classifier was called")
+
+    with pytest.raises(ValueError, match=message):
+        smoothed(never).certify(X, n=10, **options)
+
+
+def test_nan_scores_are_refused_in_sequential_runs_too():
+    with pytest.raises(ValueError, match="finite scores"):
+        smoothed(lambda x: half_space(x) * math.nan).certify_at(X, 0.1)

@@ -875,3 +875,197 @@ def test_it_stands_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+# --- runs that may stop early
+
+
+def stopping(name, **more):
+    """A manifest of a run that may stop, of up to 1,000 samples."""
+    fields = {"at": {"radii": ["0", "0.1", "0.25", "0.5"]}, "radius-loss": {"loss": "0.05"}}
+    return manifest(indices=[0], method={"name": name, **fields.get(name, {}), **more})
+
+
+def sequential_line(claims, counts, predict=None, radius=None):
+    """The line that the library would write for counts of class 5 and others."""
+    k, t = counts
+    n, alpha, variation = claims["n"], float(claims["alpha"]), float(VARIATION)
+    bound = confidence.run_lower_bound(k, t, n, alpha) - variation
+    found = float(certificates.certified_radius(bound, 0.25)) if bound > 0.5 else -1.0
+    if claims["method"]["name"] == "at":
+        asked = [float(r) for r in claims["method"]["radii"]]
+        found = max([r for r in asked if r < found], default=-1.0)
+        digits = f"{max(found, 0):.6f}"
+    else:
+        digits = f"{max(0, math.floor((found - 1e-9) * 1e6)) / 1e6:.6f}"
+    changes = {"predict": 5 if found >= 0 else -1, "radius": digits}
+    changes |= {} if predict is None else {"predict": predict}
+    changes |= {} if radius is None else {"radius": radius}
+    changes["correct"] = int(changes["predict"] == 5)
+    estimation = {c: v for c, v in {5: k, 6: t - k}.items() if v}
+    return line_of(0, 5, {5: 100}, estimation, claims, **changes)
+
+
+def sequential_problems(folder, claims, *arguments, **named):
+    line = sequential_line(claims, *arguments, **named)
+    return problems(write(folder, claims, [HEADER, line]))
+
+
+@pytest.mark.parametrize("name", ["at", "radius-loss"])
+@pytest.mark.parametrize(
+    "counts",
+    [(12, 12), (13, 13), (40, 40), (90, 100), (300, 500), (1000, 1000), (980, 1000), (556, 1000),
+     (557, 1000), (558, 1000), (0, 60), (30, 60), (1, 1), (700, 999), (995, 999)],
+)  # fmt: skip
+def test_right_rows_of_sequential_runs(tmp_path, name, counts):
+    """Float64 and the incomplete beta function there, intervals and a series here."""
+    assert sequential_problems(tmp_path, stopping(name), counts) == []
+
+
+@pytest.mark.parametrize("n", [60_000, 10**6])
+def test_right_rows_of_long_sequential_runs(tmp_path, n):
+    claims = stopping("radius-loss") | {"n": n}
+    for share in (0.503, 0.7, 0.99, 0.9999, 1):
+        for t in (n // 7, n):
+            assert sequential_problems(tmp_path, claims, (round(share * t), t)) == []
+
+
+def evidence_in_digits(k, t, p):
+    """The mean wealth of the bettors by integrating over their stakes, to 30 digits."""
+    with mpmath.workdps(30):
+        p, total = mpmath.mpf(p.numerator) / p.denominator, mpmath.mpf(0)
+        for b, weight in (("0.5", "0.6"), ("4", "0.4")):
+            b = mpmath.mpf(b)
+
+            def wealth(s, b=b):
+                u = 1 - s ** (1 / b)
+                return (1 + u * (1 - p) / p) ** k * (1 - u) ** (t - k)
+
+            points = [0, mpmath.mpf("1e-6"), mpmath.mpf("1e-3"), 0.03, 0.2, 0.5, 0.8, 1]
+            total += mpmath.mpf(weight) * mpmath.quad(wealth, points)
+        return total
+
+
+@pytest.mark.parametrize("bits", [64, 256])
+@pytest.mark.parametrize(
+    ("k", "t", "p"),
+    [(13, 13, "1/2"), (9, 10, "1/3"), (30, 40, "1/2"), (80, 81, "9/10"), (60, 100, "1/2")],
+)
+def test_the_evidence_is_enclosed(k, t, p, bits):
+    p = Fraction(p)
+    with flint.ctx.workprec(bits):
+        found = verifier._evidence(k, t, verifier._ball(p), verifier._ball(1 - p), arb(10**9))
+        exact = arb(mpmath.nstr(evidence_in_digits(k, t, p), 25))
+        assert abs(found - exact) < exact * arb("1e-9")
+        assert found.rad() < exact * arb("1e-9")
+
+
+def test_evidence_stops_where_it_is_enough():
+    with flint.ctx.workprec(64):
+        found = verifier._evidence(10**8, 10**8, arb("0.5"), arb("0.5"), arb(2000))
+        assert found > 2000  # after a few terms of a hundred million
+        unknown = verifier._evidence(8, 10, arb("0.5", "0.1"), arb("0.5", "0.1"), arb(2000))
+        exact = verifier._evidence(8, 10, arb("0.5"), arb("0.5"), arb(2000))
+        assert exact > 1 and unknown.contains(exact)
+
+
+@pytest.mark.parametrize("steps", [-3, 1])
+@pytest.mark.parametrize("counts", [(90, 100), (1000, 1000), (980, 1000)])
+def test_a_sequential_radius_is_judged_exactly(tmp_path, counts, steps):
+    claims = stopping("radius-loss")
+    digits = sequential_line(claims, counts).split("\t")[3]
+    radius = f"{float(digits) + steps * 1e-6:.6f}"
+    (found,) = sequential_problems(tmp_path, claims, counts, radius=radius)
+    words = "larger than its counts allow" if steps > 0 else "smaller than its counts give"
+    assert words in found and f"{counts[0]} of {counts[1]}" in found
+
+
+def test_the_ordinary_bound_is_for_the_last_sample_only(tmp_path):
+    """557 of 1,000 certify radius 0 as the last of 1,000 samples, and as a look on the way not."""
+    claims = stopping("at")
+    assert sequential_problems(tmp_path, claims, (557, 1000), predict=5) == []
+    (found,) = sequential_problems(tmp_path, claims | {"n": 1001}, (557, 1000), predict=5)
+    assert "certify nothing (557 of 1000 for class 5)" in found
+
+
+def test_a_radius_that_fixed_samples_would_give_is_too_large_for_a_look(tmp_path):
+    p_a = confidence.lower_bound(90, 100, 0.001)
+    radius = f"{float(certificates.certified_radius(p_a, 0.25)) - 1e-5:.6f}"
+    claims = stopping("radius-loss")
+    (found,) = sequential_problems(tmp_path, claims, (90, 100), predict=5, radius=radius)
+    assert "larger than its counts allow" in found
+
+
+@pytest.mark.parametrize(
+    ("counts", "changes", "words"),
+    [
+        ((40, 40), {"radius": "0.200000"}, "not one of those that the manifest asks for"),
+        ((200, 200), {"radius": "0.100000"}, "smaller than its counts give"),
+        ((200, 200), {"predict": -1, "radius": "0.000000"}, "-1, but its counts certify class 5"),
+        ((40, 40), {"radius": "0.500000"}, "larger than its counts allow"),
+        ((12, 12), {"predict": 5}, "its counts certify nothing"),
+        ((1001, 1001), {}, "the counts add up to 1001, not to at most 1000"),
+    ],
+)
+def test_wrong_rows_at_given_radii(tmp_path, counts, changes, words):
+    claims = stopping("at")
+    if counts[1] > 1000:
+        line = sequential_line(claims, (1000, 1000)).replace("5:1000", "5:1001")
+        (found,) = problems(write(tmp_path, claims, [HEADER, line]))
+    else:
+        (found,) = sequential_problems(tmp_path, claims, counts, **changes)
+    assert words in found
+
+
+def test_early_abstentions(tmp_path):
+    """An abstention may rest on any number of samples, a certificate on all n only."""
+    claims = stopping("early-abstain")
+    line = line_of(0, 5, {5: 100}, {5: 30, 6: 40}, claims, predict=-1, radius="0.000000", correct=0)
+    assert problems(write(tmp_path, claims, [HEADER, line])) == []
+    full = line_of(0, 5, {5: 100}, {5: 900, 6: 100}, claims)
+    assert problems(write(tmp_path, claims, [HEADER, full])) == []
+    for radius in (full.split("\t")[3], "0.000001"):
+        short = line_of(
+            0, 5, {5: 100}, {5: 899, 6: 100}, claims, predict=5, radius=radius, correct=1
+        )
+        (found,) = problems(write(tmp_path, claims, [HEADER, short]))
+        assert "the counts add up to 999, not to 1000" in found
+    gave_up = line_of(
+        0, 5, {5: 100}, {5: 900, 6: 100}, claims, predict=-1, radius="0.000000", correct=0
+    )
+    (found,) = problems(write(tmp_path, claims, [HEADER, gave_up]))
+    assert "-1, but its counts certify class 5" in found
+    fixed = manifest(indices=[0])
+    (found,) = problems(write(tmp_path, fixed, [HEADER, line]))
+    assert "the counts add up to 70, not to 1000" in found
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ({"name": "peeking"}, "method.name: must be"),
+        ({"name": "fixed"}, "method.name: must be"),
+        ("at", "method.name: missing"),
+        ({}, "method.name: missing"),
+        ({"name": "at"}, "method.radii: missing"),
+        ({"name": "at", "radii": []}, "method.radii: must be ascending, and not empty"),
+        ({"name": "at", "radii": ["0.5", "0.25"]}, "method.radii: must be ascending"),
+        ({"name": "at", "radii": ["0.5", "0.50"]}, "method.radii: must be ascending"),
+        ({"name": "at", "radii": [0.5]}, "method: must be decimals with at most 6 places"),
+        ({"name": "at", "radii": ["1e-3"]}, "method: must be decimals with at most 6 places"),
+        ({"name": "radius-loss"}, "method.loss: missing"),
+        ({"name": "radius-loss", "loss": "-0.05"}, "method: must be decimals"),
+    ],
+)
+def test_a_wrong_method(tmp_path, method, words):
+    claims = manifest(indices=[0]) | {"method": method}
+    line = line_of(0, 5, {5: 100}, {5: 1000}, claims)
+    (found,) = problems(write(tmp_path, claims, [HEADER, line]))
+    assert words in found
+
+
+def test_two_sided_goes_with_no_method_that_stops(tmp_path):
+    claims = stopping("early-abstain") | {"two_sided": True}
+    line = line_of(0, 5, {5: 100}, {5: 1000}, claims)
+    (found,) = problems(write(tmp_path, claims, [HEADER, line]))
+    assert "two_sided: must be false where a run may stop early, got true" in found

@@ -196,3 +196,133 @@ def test_reusing_the_selection_samples_would_be_seen():
     error = math.sqrt(alpha / runs)
     assert honest / runs <= alpha + 5 * error
     assert reused / runs > alpha + 5 * error
+
+
+# --- runs that stop early
+
+
+def chance_of_certifying(p, threshold, n, alpha):
+    """Exact probability that `certify_at` certifies one radius, by recursion over all paths."""
+    need = confidence.needed(threshold, n, alpha)
+    alive, certified, last = np.ones(1), 0.0, 0
+    for t in confidence.looks(n):
+        alive = np.convolve(alive, binom.pmf(np.arange(t - last + 1), t - last, p))
+        k = np.arange(t + 1)
+        yes = confidence.is_above(k, t, threshold, n, alpha)
+        certified += alive[yes].sum()
+        alive = np.where(yes | confidence.is_hopeless(k, t, need, n, alpha), 0.0, alive)
+        last = t
+    assert alive.sum() == 0
+    return certified
+
+
+def runs_of(third):
+    return pytest.mark.parametrize(
+        "runs", [FEW, pytest.param(MANY // third + 1, marks=pytest.mark.slow)], ids=["few", "many"]
+    )
+
+
+@runs_of(3)
+@pytest.mark.parametrize("cells", [2, 7])
+def test_certify_at_the_boundary_exactly(runs, cells):
+    """The radius asked for is the distance itself: p_A = Phi(r / sigma), the hardest null."""
+    sigma, n0, n, alpha = 0.5, 20, 120, 0.05
+    distance = (cells - 0.5) * STEP
+    p_a = ndtr(distance / sigma)
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    x = np.zeros(1)
+    false = sum(g.certify_at(x, distance, alpha, n, n0, index=i).certified for i in range(runs))
+    threshold = float(np.nextafter(p_a, 1)) + 1e-13
+    wrong = binom.sf(n0 // 2, n0, 1 - p_a) + binom.pmf(n0 // 2, n0, p_a)  # ties go to class 0
+    exact = (1 - wrong) * chance_of_certifying(p_a, threshold, n, alpha)
+    exact += wrong * chance_of_certifying(1 - p_a, threshold, n, alpha)
+    assert alpha / 4 < exact <= alpha
+    assert agree(false, runs, exact)
+
+
+@runs_of(3)
+def test_certify_at_many_radii(runs):
+    """Radii before, at and beyond the distance: any false one counts, and all share one alpha.
+
+    The check fails by chance with probability below 3e-7 (five standard errors, one-sided).
+    """
+    n0, n, alpha = 20, 120, 0.05
+    distance = 3.5 * STEP
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    radii = [0, distance / 2, distance, distance + STEP / 4, distance + STEP]
+    x, false, right = np.zeros(1), 0, 0
+    for index in range(runs):
+        d = g.certify_at(x, radii, alpha, n, n0, index=index)
+        false += d.label == 0 or d.radius >= distance
+        right += d.label == 1 and d.radius == distance / 2
+    error = math.sqrt(alpha * (1 - alpha) / runs)
+    print(f"false {false / runs:.5f}, alpha {alpha}, a true radius {right / runs:.3f}")
+    assert alpha / 10 < false / runs <= alpha + 5 * error
+    assert right > runs / 10
+
+
+@runs_of(3)
+def test_radius_loss(runs):
+    """A radius beyond the distance is certified with probability alpha at most.
+
+    The check fails by chance with probability below 3e-7 (five standard errors, one-sided).
+    """
+    n0, n, alpha = 20, 120, 0.05
+    distance = 3.5 * STEP
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    x, false, samples = np.zeros(1), 0, 0
+    for index in range(runs):
+        c = g.certify(x, n0, n, alpha, index=index, radius_loss=0.05)
+        false += c.label == 0 or c.radius > distance
+        samples += c.samples
+    error = math.sqrt(alpha * (1 - alpha) / runs)
+    print(f"false {false / runs:.5f}, alpha {alpha}, mean samples {samples / runs:.1f} of {n}")
+    assert alpha / 20 < false / runs <= alpha + 5 * error
+    assert samples < runs * n
+
+
+def test_peeking_with_clopper_and_pearson_would_be_seen(monkeypatch):
+    """The same run with the ordinary bound at every look: far more than alpha are false.
+
+    The check above is worth something only if it fails on a certifier that is wrong.
+    """
+    n, alpha = 120, 0.05
+    distance = 1.5 * STEP
+    g = classifier(slabs(-distance), 2, "0.5", n)
+
+    def peek(k, t, p, n, alpha):
+        return confidence.lower_bound(k, t, alpha) > p
+
+    def share():
+        runs = [g.certify_at(np.zeros(1), distance, alpha, n, 20, index=i) for i in range(FEW)]
+        return sum(run.certified for run in runs) / FEW
+
+    error = math.sqrt(alpha * (1 - alpha) / FEW)
+    assert share() <= alpha + 5 * error
+    monkeypatch.setattr(confidence, "is_above", peek)
+    assert share() > alpha + 5 * error
+
+
+@pytest.mark.parametrize(
+    "runs", [FEW, pytest.param(20_000, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_early_abstention_loses_few_certificates(runs):
+    """On the same noise, where a full run certifies in a third of the runs: alpha at most.
+
+    The check fails by chance with probability below 3e-7 (five standard errors, one-sided).
+    """
+    n, alpha = 150, 0.2
+    distance = STEP / 2
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    x, lost, kept, saved = np.zeros(1), 0, 0, 0
+    for index in range(runs):
+        full = g.certify(x, 20, n, alpha, index=index)
+        early = g.certify(x, 20, n, alpha, index=index, early_abstain=True)
+        assert early.label in (full.label, ABSTAIN)
+        lost += early.label != full.label
+        kept += early.label != ABSTAIN
+        saved += n - early.samples
+    error = math.sqrt(alpha * (1 - alpha) / runs)
+    print(f"lost {lost / runs:.5f}, kept {kept / runs:.3f}, saved {saved / runs / n:.2f} of n")
+    assert lost / runs <= alpha + 5 * error
+    assert kept > runs / 10 and saved > 0.1 * runs * n
