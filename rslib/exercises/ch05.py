@@ -1,0 +1,146 @@
+"""Checks for chapter 5, the Jensen bound."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+from scipy.stats import norm
+
+from rslib import certificates
+from rslib.exercises import WrongType, close, exercise, function, number, numeric_function
+
+A_NUMBER = "a number, such as 0.25"
+
+
+@exercise("05.1", kind="by hand", expects=A_NUMBER)
+def four_dimensions(answer: object) -> str | None:
+    """The mean length of z at d = 4."""
+    value = number(answer)
+    if close(value, certificates.expected_norm(4)):
+        return None
+    if close(value, 2.0):
+        return "this is the root of the mean of the square; the mean length is smaller."
+    if close(value, certificates.expected_norm(4) / np.sqrt(2)):
+        return "a factor in front of the two Gamma functions is missing."
+    if any(close(value, certificates.expected_norm(d)) for d in (3, 5)):
+        return "this is the mean length in another dimension; look at the arguments of Gamma."
+    if close(value, 4 * np.sqrt(2) / (3 * np.sqrt(np.pi))) or close(value, 1 / 1.88):
+        return "which Gamma function is above the other?"
+    return "insert d = 4 into formula (2); Gamma(5/2) is 3/2 times 1/2 times Gamma(1/2)."
+
+
+@exercise("05.2", kind="by hand", expects=A_NUMBER)
+def half_of_jensen(answer: object) -> str | None:
+    """The Jensen bound with f - 1/2, at d = 100, sigma = 0.5."""
+    value = number(answer)
+    jensen = np.sqrt(100) / 0.5
+    if close(value, jensen / 2) or close(value, certificates.jensen_gradient_bound(100, 0.5) / 2):
+        return None
+    if close(value, jensen):
+        return "this is the bound without the trick; how large is |f - c| for the best c?"
+    if close(value, jensen / 4):
+        return "how large is |f - c| in the worst case, and where does sigma stand?"
+    if close(value, 0.5):
+        return "this is c; the question is for the bound on the gradient."
+    if close(value, 0.0):
+        return "this is the slip again: the weight f - c may not be dropped inside the norm."
+    if close(value, certificates.global_gradient_bound(0.5)):
+        return "this is the best bound; the trick does not reach it in 100 dimensions."
+    return "bound |f - c| by its largest value, then choose c so that this is small."
+
+
+@exercise("05.3", kind="by hand", expects=A_NUMBER)
+def corner(answer: object) -> str | None:
+    """The length of the gradient of a smoothed octant at its corner."""
+    value = number(answer)
+    component = norm.pdf(0) / 4
+    if close(value, np.sqrt(3) * component):
+        return None
+    if close(value, component):
+        return "this is one component; the length takes all three."
+    if close(value, 3 * component):
+        return "this is the sum of the components, not their length."
+    if close(value, norm.pdf(0)) or close(value, np.sqrt(3) * norm.pdf(0)):
+        return "the other two coordinates must be positive, too: how likely is that?"
+    if close(value, np.sqrt(3) * component / 2) or close(value, component / 2):
+        return "the sign of z_1 is counted already in the mean of max(z_1, 0)."
+    return "compute E[z_1 f] first: the three coordinates are independent."
+
+
+@exercise("05.4", kind="by code", expects="a function of d")
+def length_without_overflow(answer: object) -> str | None:
+    """The mean length of z for d up to a million."""
+    mean_length = numeric_function(answer)
+    small, large = [1, 2, 3, 10, 101], [500, 3072, 1_000_000]
+    with np.errstate(all="ignore"):
+        values = np.array([mean_length(d) for d in small])
+    exact = certificates.expected_norm(np.array(small))
+
+    def agrees(targets: object, relative: float = 1e-6) -> bool:
+        return np.allclose(values, targets, rtol=relative, atol=0)
+
+    d = np.array(small)
+    if agrees(exact):
+        return _large(mean_length, large)
+    if agrees(np.sqrt(d)):
+        return "this is the root of the mean of the square."
+    if agrees(exact / np.sqrt(2)):
+        return "a factor in front of the two Gamma functions is missing."
+    if agrees(np.sqrt(2) * np.exp(gammaln(d / 2) - gammaln((d + 1) / 2))):
+        return "which Gamma function is above the other?"
+    if agrees(certificates.expected_norm(d + 1)):
+        return "this is the length in one dimension more."
+    if agrees(exact, 0.05):
+        return "close, but six digits are asked for: use formula (2)."
+    return "try d = 1, where the mean of |z| is the root of 2/pi."
+
+
+def _large(mean_length, dimensions: list[int]) -> str | None:
+    """A hint if the function fails where Gamma overflows."""
+    try:
+        with np.errstate(all="ignore"):
+            values = [mean_length(d) for d in dimensions]
+    except WrongType:
+        values = [np.nan]
+    if np.allclose(values, certificates.expected_norm(np.array(dimensions[: len(values)])), 1e-6):
+        return None
+    return "right for small d; for large d the Gamma functions overflow. Take logarithms first."
+
+
+@exercise(
+    "05.5", kind="break it", expects="a function from an array of points to values in [-1, 1]"
+)
+def another_range(answer: object) -> str | None:
+    """A function with values in [-1, 1] whose smoothed version has a slope above 0.6 at 0."""
+    base = function(answer)
+    # The midpoints of N equal shares of the distribution.
+    noise = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    values = np.asarray(base(noise), dtype=float)
+    if values.shape != noise.shape:
+        raise WrongType(
+            f"the function must return one value a point: {noise.shape} in, {values.shape} out."
+        )
+    if not np.all(np.abs(values) <= 1):
+        raise WrongType("the values must lie in [-1, 1].")
+    slope = abs(float(np.mean(noise * values)))
+    if slope < 0.6:
+        return (
+            f"the slope at 0 is {slope:.3f}; use the whole range, and think of the weight that "
+            "each noise value should get."
+        )
+    return None
+
+
+@exercise("05.6", kind="open", expects=A_NUMBER)
+def sum_of_slopes(answer: object) -> str | None:
+    """The largest l1 norm of the gradient at d = 100, sigma = 1."""
+    value = number(answer)
+    if close(value, 10 * norm.pdf(0)):
+        return None
+    if close(value, norm.pdf(0)):
+        return "this is the largest l2 length; a vector has a larger sum of absolute values."
+    if close(value, 100 * norm.pdf(0)):
+        return "not every component can be as large as that at once: their squares add up."
+    if close(value, 10.0) or close(value, 100 * np.sqrt(2 / np.pi)):
+        return "start from the best bound on the l2 length, not from the Jensen bound."
+    return "for a given l2 length, which vector has the largest sum of absolute values?"

@@ -1,0 +1,233 @@
+"""The checks of chapter 4 accept right answers, however written, and know the common mistakes."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.stats import norm
+
+from rslib import certificates
+from rslib.exercises import EXERCISES, check
+
+check("04.1")
+CHAPTER = sorted(name for name in EXERCISES if name.startswith("04."))
+z = sp.symbols("z")
+
+
+def stein(h, x, sigma, z):
+    return (h(x + sigma * z)[:, None] * z).mean(axis=0) / sigma
+
+
+def stein_product(h, x, sigma, z):
+    return (h(x + sigma * z) @ z / (sigma * z.shape[0])).tolist()
+
+
+def stein_centred(h, x, sigma, z):
+    values = h(x + sigma * z)
+    return np.average(z / sigma, axis=0, weights=values - 0.3) * np.mean(values - 0.3)
+
+
+def stein_antithetic(h, x, sigma, z):
+    difference = h(x + sigma * z) - h(x - sigma * z)
+    return sp.Matrix((z * difference[:, None]).mean(axis=0) / (2 * sigma))
+
+
+def finite_differences(h, x, sigma, z):
+    t = 0.05
+    return [
+        np.mean(h(x + t * e + sigma * z) - h(x - t * e + sigma * z)) / (2 * t) for e in np.eye(3)
+    ]
+
+
+def turned(h, x, sigma, z):
+    return -stein(h, x, sigma, z)
+
+
+def summed(h, x, sigma, z):
+    return len(z) * stein(h, x, sigma, z)
+
+
+def without_sigma(h, x, sigma, z):
+    return sigma * stein(h, x, sigma, z)
+
+
+def variance_below(h, x, sigma, z):
+    return stein(h, x, sigma, z) / sigma
+
+
+def sigma_above(h, x, sigma, z):
+    return sigma**2 * stein(h, x, sigma, z)
+
+
+def unit_noise(h, x, sigma, z):
+    return (h(x + z)[:, None] * z).mean(axis=0) / sigma
+
+
+def around_zero(h, x, sigma, z):
+    return stein(h, 0 * x, sigma, z)
+
+
+def slopes_of_h(h, x, sigma, z):
+    t = 1e-9
+    return [np.mean(h(x + t * e + sigma * z) - h(x + sigma * z)) / t for e in np.eye(3)]
+
+
+def shuffled(h, x, sigma, z):
+    return np.mean(h(x + sigma * z)) * np.abs(z).mean(axis=0)
+
+
+def step(points):
+    return (points >= 0.5).astype(float)
+
+
+def step_down(points):
+    return [1.0 if point < -3.5 else 0.0 for point in points]
+
+
+def many_steps(points):
+    return np.floor(points + 0.5).astype(int) % 2
+
+
+def steep_ramp(points):
+    return np.clip((points - 0.49) / 0.02, 0, 1)
+
+
+VARIANCES = (0.5 - 1 / (2 * np.pi), 0.25 - 1 / (2 * np.pi))
+SLOPE = (norm.pdf(3) - norm.pdf(1)) / 0.5
+RIGHT = {
+    "04.1": [
+        norm.pdf(0) / 0.25,
+        1.596,
+        Fraction(3989, 2500),
+        4 / sp.sqrt(2 * sp.pi),
+        certificates.global_gradient_bound(0.25),
+        Decimal("1.5958"),
+    ],
+    "04.2": [SLOPE, -0.475, -0.4752, sp.Rational(-475, 1000), (0.0044 - 0.2420) * 2],
+    "04.3": [
+        z**2 - 1,
+        (z - 1) * (z + 1),
+        lambda z: z * z - 1,
+        sp.Symbol("z", real=True) ** 2 - 1,
+        sp.Lambda(z, z**2 - 1),
+        np.polynomial.Polynomial([-1, 0, 1]),
+    ],
+    "04.4": [stein, stein_product, stein_centred, stein_antithetic, finite_differences],
+    "04.5": [step, step_down, many_steps, steep_ramp],
+    "04.6": [
+        VARIANCES[0] / VARIANCES[1],
+        3.752,
+        3.75,
+        (sp.pi - 1) / (sp.pi / 2 - 1),
+        Fraction(3752, 1000),
+    ],
+}
+# Each wrong answer with a word of the hint that it must get.
+WRONG = {
+    "04.1": [
+        (-1.596, "sign"),
+        (0.3989, "per input unit"),
+        (0.0997, "where sigma stands"),
+        (6.383, "too many"),
+        (2, "E[h]"),
+        (3.192, "E|z|"),
+        (0, "half"),
+        (1, "Integrate"),
+    ],
+    "04.2": [
+        (0.475, "sign"),
+        (-0.2376, "missing"),
+        (-0.1188, "wrong side"),
+        (-0.4928, "same direction"),
+        (-0.4839, "second one"),
+        (2 * (norm.cdf(1) - norm.cdf(-3)), "value"),
+        (0.3, "between"),
+    ],
+    "04.3": [
+        (1 - z**2, "sign"),
+        (z**2, "h = 1"),
+        (z, "first"),
+        (z**2 + 1, "h = 1"),
+        (lambda z: (z**2 - 1) / 2, "product rule"),
+        (sp.Symbol("sigma") * z, "sigma"),
+    ],
+    "04.4": [
+        (turned, "other way"),
+        (summed, "average"),
+        (without_sigma, "missing"),
+        (variance_below, "too many"),
+        (sigma_above, "fraction line"),
+        (unit_noise, "x + sigma z"),
+        (around_zero, "around 0"),
+        (slopes_of_h, "no jump"),
+        (shuffled, "its own"),
+        (lambda h, x, sigma, z: 1.0, "one entry a coordinate"),
+        (lambda h, x, sigma, z: [np.inf] * 3, "finite"),
+        (lambda h, x, sigma, z: h(x), "shape (m, d)"),
+        (lambda h, x, sigma, z: "up", "array of shape"),
+    ],
+    "04.5": [
+        (lambda points: (points >= 0).astype(float), "at a whole number"),
+        (lambda points: np.zeros(len(points)), "below 3.9"),
+        (lambda points: np.clip(5 * points - 2, 0, 1), "below 3.9"),
+        (lambda points: 2 * step(points), "lie in"),
+        (lambda points: 1.0, "one value a point"),
+    ],
+    "04.6": [
+        (VARIANCES[1] / VARIANCES[0], "above 1"),
+        (1.937, "standard deviations"),
+        (2, "squared mean"),
+        (1, "does change"),
+        (0.5, "one part"),
+        (4, "smallest"),
+    ],
+}
+
+
+def test_every_exercise_has_answers_to_test():
+    assert list(RIGHT) == list(WRONG) == CHAPTER
+    assert all(len(answers) >= 4 for answers in RIGHT.values())  # the solution and three more
+    assert all(len(answers) >= 3 for answers in WRONG.values())
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in RIGHT for i in range(len(RIGHT[name]))]
+)
+def test_right_answers_are_accepted(exercise_id, place):
+    verdict = check(exercise_id, RIGHT[exercise_id][place])
+    assert verdict.correct, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in WRONG for i in range(len(WRONG[name]))]
+)
+def test_common_mistakes_get_their_hint(exercise_id, place):
+    answer, word = WRONG[exercise_id][place]
+    verdict = check(exercise_id, answer)
+    assert not verdict.correct
+    assert word in verdict.message
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTER)
+def test_no_hint_tells_the_answer(exercise_id):
+    tells = {"04.1": "1.59", "04.2": "0.47", "04.3": "z^2 - 1", "04.5": "0.5", "04.6": "3.7"}
+    if exercise_id in tells:
+        for answer, _ in WRONG[exercise_id]:
+            assert tells[exercise_id] not in check(exercise_id, answer).message
+
+
+def test_the_answers_hold_in_a_simulation():
+    """Stein's identity and its second order; false alarm below 1e-5 (five standard errors)."""
+    noise = np.random.default_rng(4).standard_normal(400_000)
+    inside = np.abs(0.5 + 0.5 * noise) <= 1
+    for weight, sigma, exact in (
+        (noise, 0.5, SLOPE),
+        (noise**2 - 1, 0.25, (-norm.pdf(1) - 3 * norm.pdf(3)) / 0.25),
+    ):
+        terms = weight * inside / sigma
+        assert abs(terms.mean() - exact) < 5 * terms.std() / np.sqrt(len(terms))
+    half = noise >= 0
+    ratio = np.var(noise * half) / np.var(noise * (half - 0.5))
+    assert abs(ratio - VARIANCES[0] / VARIANCES[1]) < 0.05

@@ -1,0 +1,209 @@
+"""The checks of chapter 7 accept right answers, however written, and know the common mistakes."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit, ndtr, ndtri
+from scipy.stats import norm
+
+from rslib import certificates
+from rslib.exercises import EXERCISES, check
+
+check("07.1")
+CHAPTER = sorted(name for name in EXERCISES if name.startswith("07."))
+p = sp.symbols("p")
+
+
+def vote_range(p, sigma, distance):
+    return norm.cdf(norm.ppf(p) - distance / sigma), norm.cdf(norm.ppf(p) + distance / sigma)
+
+
+def vote_range_special(p, sigma, distance):
+    return list(ndtr(ndtri(p) + np.array([-1, 1]) * distance / sigma))
+
+
+def vote_range_by_library(p, sigma, distance):
+    """Through the complement above one half, and with the constant cases apart."""
+    if p in (0, 1):
+        return p, p
+    step = sp.Float(distance) / sigma
+    here = -certificates.psi(1 - p) if p > 0.5 else certificates.psi(p)
+    return np.array([norm.sf(float(step) - here), norm.sf(-float(step) - here)])
+
+
+def vote_range_sympy(p, sigma, distance):
+    from statistics import NormalDist
+
+    if not 0 < p < 1:
+        return Fraction(p), Fraction(p)
+    bell = NormalDist()
+    return tuple(bell.cdf(bell.inv_cdf(p) + sign * distance / sigma) for sign in (-1, 1))
+
+
+def swapped(p, sigma, distance):
+    return vote_range(p, sigma, distance)[::-1]
+
+
+def without_sigma(p, sigma, distance):
+    return vote_range(p, 1.0, distance)
+
+
+def times_sigma(p, sigma, distance):
+    return vote_range(p, 1 / sigma, distance)
+
+
+def one_sided(p, sigma, distance):
+    return vote_range(p, sigma, distance)[0], 1.0
+
+
+def global_cone(p, sigma, distance):
+    change = distance * certificates.global_gradient_bound(sigma)
+    return max(p - change, 0), min(p + change, 1)
+
+
+def narrow_cone(p, sigma, distance):
+    change = distance * certificates.local_gradient_bound(p, sigma)
+    return p - change, p + change
+
+
+def on_the_scale(p, sigma, distance):
+    return norm.ppf(p) - distance / sigma, norm.ppf(p) + distance / sigma
+
+
+def edges_forgotten(p, sigma, distance):
+    return vote_range(p, sigma, distance) if 0 < p < 1 else (0.0, 1.0)
+
+
+def half_line(w):
+    return (w >= 0).astype(float)
+
+
+def never_clear(w):
+    return [0.9 if point > 0 else 0.2 for point in w]
+
+
+LEAST = 0.8362888
+RIGHT = {
+    "07.1": [
+        0.5 * (norm.ppf(0.9) - norm.ppf(0.2)),
+        1.0616,
+        Fraction(10616, 10000),
+        Decimal("1.06"),
+        (sp.erfinv(sp.Rational(4, 5)) + sp.erfinv(sp.Rational(3, 5))) / sp.sqrt(2),
+    ],
+    "07.2": [
+        sp.log(p / (1 - p)),
+        sp.log(p) - sp.log(1 - p),
+        -sp.log(1 / sp.Symbol("p", positive=True) - 1),
+        logit,
+        lambda p: 2 * np.arctanh(2 * p - 1),
+        sp.Lambda(p, sp.log(p / (1 - p))),
+    ],
+    "07.3": [vote_range, vote_range_special, vote_range_by_library, vote_range_sympy],
+    "07.4": [
+        (half_line, 2.0, 3.0),
+        (half_line, -3, -2),
+        [lambda w: np.where(w < 1, 1, 0), sp.Integer(4), 5.5],
+        (lambda w: (w > 0) & (w < 50), 2.5, np.float64(2.6)),
+    ],
+    "07.5": [LEAST, 0.836, Fraction(836, 1000), sp.Float("0.83629")],
+}
+# Each wrong answer with a word of the hint that it must get.
+WRONG = {
+    "07.1": [
+        (0.5308, "nothing is shared"),
+        (2.1232, "input units"),
+        (0.22, "sign"),
+        (0.8773, "global"),
+        (4.2463, "solve"),
+        (0.7, "insert"),
+    ],
+    "07.2": [
+        (sp.log(p / (1 - p)) + 1, "constant"),
+        (sp.log((1 - p) / p), "increase"),
+        (1 / (p * (1 - p)), "integrate"),
+        (p * (1 - p), "one over"),
+        (norm.ppf, "Gaussian"),
+        (expit, "undoes"),
+        (sp.log(p), "which derivative"),
+        (sp.log(p / (1 - p)) / sp.Symbol("s"), "it has s"),
+    ],
+    "07.3": [
+        (swapped, "first"),
+        (without_sigma, "noise level"),
+        (times_sigma, "do not multiply"),
+        (one_sided, "highest"),
+        (global_cone, "global"),
+        (narrow_cone, "on the way"),
+        (on_the_scale, "back to probabilities"),
+        (edges_forgotten, "ordinary values"),
+        (lambda p, sigma, distance: p, "pair"),
+        (lambda p: (0, 1), "raised TypeError"),
+        (lambda p, sigma, distance: (p, p), "come back"),
+    ],
+    "07.4": [
+        ((half_line, 0.0, 1.0), "steep"),
+        ((lambda w: norm.cdf(w), 2.0, 3.0), "steep"),
+        ((never_clear, 2.0, 4.0), "steep"),
+        ((half_line, 2.0, 2.0), "differ"),
+        ((half_line, 2.0, 30.0), "unanimous"),
+        ((lambda w: 2 * half_line(w), 2.0, 3.0), "[0, 1]"),
+        ((lambda w: 1.0, 2.0, 3.0), "one value a point"),
+        (half_line, "tuple"),
+    ],
+    "07.5": [
+        (0.6109, "both at once"),
+        (0.9, "smaller"),
+        (norm.cdf(norm.ppf(0.9) - 0.5), "which set"),
+        (0.7, "densities"),
+    ],
+}
+
+
+def test_every_exercise_has_answers_to_test():
+    assert list(RIGHT) == list(WRONG) == CHAPTER
+    assert all(len(answers) >= 4 for answers in RIGHT.values())  # the solution and three more
+    assert all(len(answers) >= 3 for answers in WRONG.values())
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in RIGHT for i in range(len(RIGHT[name]))]
+)
+def test_right_answers_are_accepted(exercise_id, place):
+    verdict = check(exercise_id, RIGHT[exercise_id][place])
+    assert verdict.correct, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in WRONG for i in range(len(WRONG[name]))]
+)
+def test_common_mistakes_get_their_hint(exercise_id, place):
+    answer, word = WRONG[exercise_id][place]
+    verdict = check(exercise_id, answer)
+    assert not verdict.correct
+    assert word in verdict.message
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTER)
+def test_no_hint_tells_the_answer(exercise_id):
+    tells = {"07.1": "1.06", "07.2": "log", "07.3": "cdf", "07.5": "0.83"}
+    if exercise_id in tells:
+        for answer, _ in WRONG[exercise_id]:
+            assert tells[exercise_id] not in check(exercise_id, answer).message
+
+
+def test_the_least_value_is_the_least():
+    """Exercise 7.5 by another road: a dual bound, from no knowledge of the worst f."""
+    w = np.linspace(-12, 12, 48_001)
+    step = w[1] - w[0]
+    at_zero, at_two = norm.pdf(w), norm.pdf(w - 1) + norm.pdf(w + 1)
+
+    def lower_bound(factor):
+        return 1.8 * factor + step * np.minimum(at_zero - factor * at_two, 0).sum()
+
+    best = minimize_scalar(lambda factor: -lower_bound(factor), bounds=(0, 2), method="bounded")
+    assert abs(-best.fun - LEAST) < 1e-4

@@ -1,0 +1,233 @@
+"""The checks of chapter 9 accept right answers, however written, and know the common mistakes."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import norm
+
+from rslib.exercises import EXERCISES, check
+
+check("09.1")
+CHAPTER = sorted(name for name in EXERCISES if name.startswith("09."))
+
+
+def of_right_class(log_f, y):
+    return log_f[np.arange(len(y)), y]
+
+
+def loss_by_hand(scores, x, y, sigma, rng):
+    s = scores(x + sigma * rng.standard_normal(x.shape))
+    s = s - s.max(axis=1, keepdims=True)
+    return -of_right_class(s - np.log(np.exp(s).sum(axis=1, keepdims=True)), y).mean()
+
+
+def loss_scipy(scores, x, y, sigma, rng):
+    return np.mean(-of_right_class(log_softmax(scores(rng.normal(x, sigma)), axis=1), y))
+
+
+def loss_image_by_image(scores, x, y, sigma, rng):
+    total = 0.0
+    for image, label in zip(x, y, strict=True):
+        s = scores(image[None] + rng.normal(0, sigma, (1, len(image))))[0]
+        total += logsumexp(s) - s[label]
+    return total / len(y)
+
+
+def loss_one_hot(scores, x, y, sigma, rng):
+    noise = rng.multivariate_normal(np.zeros(x.shape[1]), sigma**2 * np.eye(x.shape[1]), len(x))
+    s = scores(x + noise)
+    hot = np.eye(s.shape[1])[y]
+    return sp.Float(np.mean(logsumexp(s, axis=1) - (hot * s).sum(axis=1)))
+
+
+def no_noise(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, 0.0, rng)
+
+
+def one_vector(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x + sigma * rng.standard_normal(x.shape[1]), y, 0.0, rng)
+
+
+def one_number_an_image(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x + sigma * rng.standard_normal((len(x), 1)), y, 0.0, rng)
+
+
+def variance(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, sigma**2, rng)
+
+
+def root(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, np.sqrt(sigma), rng)
+
+
+def twice(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, 2 * sigma, rng)
+
+
+def uniform(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x + sigma * rng.random(x.shape), y, 0.0, rng)
+
+
+def centred_uniform(scores, x, y, sigma, rng):
+    noise = sigma * np.sqrt(3) * rng.uniform(-1, 1, x.shape)
+    return loss_scipy(scores, x + noise, y, 0.0, rng)
+
+
+def frozen(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, sigma, np.random.default_rng(0))
+
+
+def wrong_sign(scores, x, y, sigma, rng):
+    return -loss_scipy(scores, x, y, sigma, rng)
+
+
+def summed(scores, x, y, sigma, rng):
+    return len(y) * loss_scipy(scores, x, y, sigma, rng)
+
+
+def log_of_mean(scores, x, y, sigma, rng):
+    return -np.log(of_right_class(softmax(scores(rng.normal(x, sigma)), axis=1), y).mean())
+
+
+def no_log(scores, x, y, sigma, rng):
+    return 1 - of_right_class(softmax(scores(rng.normal(x, sigma)), axis=1), y).mean()
+
+
+def no_softmax(scores, x, y, sigma, rng):
+    return -of_right_class(scores(rng.normal(x, sigma)), y).mean()
+
+
+def overflows(scores, x, y, sigma, rng):
+    s = np.exp(scores(rng.normal(x, sigma)))
+    return -np.log(of_right_class(s / s.sum(axis=1, keepdims=True), y)).mean()
+
+
+def two_copies(scores, x, y, sigma, rng):
+    return (loss_scipy(scores, x, y, sigma, rng) + loss_scipy(scores, x, y, sigma, rng)) / 2
+
+
+RIGHT = {
+    "09.1": [norm.cdf(2), 0.977, Fraction(9772, 10000), Decimal("0.97725"), sp.Float("0.9772")],
+    "09.2": [0.6 / norm.cdf(1), 0.7132, Fraction(60, 84), sp.Rational(6, 10) / 0.8413],
+    "09.3": [
+        0.5 * norm.ppf(1 - 0.1 / np.log(2)),
+        0.5307,
+        Decimal("0.531"),
+        sp.erfinv(1 - sp.Rational(1, 5) / sp.log(2)) / sp.sqrt(2),
+    ],
+    "09.4": [loss_by_hand, loss_scipy, loss_image_by_image, loss_one_hot],
+    "09.5": [
+        97 * [0.9] + 3 * [np.exp(-100)],
+        np.r_[np.ones(95), np.full(5, 1e-20)],
+        (*[Fraction(9, 10)] * 19, Decimal("1e-30")),
+        [0.51] * 999 + [1e-300] * 2 + [1e-300],
+    ],
+    "09.6": [1, 1.0, Fraction(1), sp.Integer(1)],
+}
+# Each wrong answer with a word of the hint that it must get.
+WRONG = {
+    "09.1": [
+        (97.72, "between 0 and 1"),
+        (0.6915, "units"),
+        (0.8413, "one sigma"),
+        (norm.cdf(0.125), "divide"),
+        (0.0228, "may be wrong"),
+        (0.5, "solve"),
+    ],
+    "09.2": [
+        (71.32, "between 0 and 1"),
+        (0.6, "more is possible"),
+        (0.5048, "more is possible"),
+        (0.6 / 0.6915, "noise level"),
+        (0, "least"),
+        (0.9, "uses up"),
+    ],
+    "09.3": [
+        (1.0613, "input units"),
+        (0.6548, "soft"),
+        (0.6408, "wrong answer"),
+        (0.8557, "radius"),
+        (0.05, "share of wrong"),
+    ],
+    "09.4": [
+        (no_noise, "add noise"),
+        (one_vector, "same noise vector"),
+        (one_number_an_image, "all pixels"),
+        (variance, "sigma^2"),
+        (root, "variance"),
+        (twice, "0.6"),
+        (uniform, "mean 0"),
+        (centred_uniform, "not normal"),
+        (frozen, "second call"),
+        (wrong_sign, "sign"),
+        (summed, "sum"),
+        (log_of_mean, "mean of the logs"),
+        (no_log, "logarithm"),
+        (no_softmax, "normalise"),
+        (overflows, "overflows"),
+        (two_copies, "one noisy copy"),
+        (lambda scores, x, y, sigma, rng: scores(rng.normal(x, sigma)), "one number"),
+        (lambda scores, x, y, sigma, rng: scores(rng.normal(x, sigma)).mean(), "right class"),
+    ],
+    "09.5": [
+        (100 * [0.1], "at least 95%"),
+        (100 * [0.9], "How large"),
+        (97 * [0.9] + 3 * [0.01], "How large"),
+        (97 * [0.9] + 3 * [0.0], "positive"),
+        (0.9, "list"),
+    ],
+    "09.6": [
+        (0.6, "some class"),
+        (0.001, "independent"),
+        (0.6**1000, "as if"),
+        (0.5, "differ"),
+    ],
+}
+
+
+def test_every_exercise_has_answers_to_test():
+    assert list(RIGHT) == list(WRONG) == CHAPTER
+    assert all(len(answers) >= 4 for answers in RIGHT.values())  # the solution and three more
+    assert all(len(answers) >= 3 for answers in WRONG.values())
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in RIGHT for i in range(len(RIGHT[name]))]
+)
+def test_right_answers_are_accepted(exercise_id, place):
+    verdict = check(exercise_id, RIGHT[exercise_id][place])
+    assert verdict.correct, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "place"), [(name, i) for name in WRONG for i in range(len(WRONG[name]))]
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # one of the mistakes overflows
+def test_common_mistakes_get_their_hint(exercise_id, place):
+    answer, word = WRONG[exercise_id][place]
+    verdict = check(exercise_id, answer)
+    assert not verdict.correct
+    assert word in verdict.message
+
+
+@pytest.mark.parametrize("exercise_id", CHAPTER)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_no_hint_tells_the_answer(exercise_id):
+    tells = {"09.1": "0.97", "09.2": "0.71", "09.3": "0.53", "09.4": "logsumexp", "09.6": " 1."}
+    if exercise_id in tells:
+        for answer, _ in WRONG[exercise_id]:
+            assert tells[exercise_id] not in check(exercise_id, answer).message
+
+
+def test_the_loss_that_is_checked_is_the_one_of_the_library():
+    """The check's cross-entropy is torch's, so the exercise is the training loss."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(9)
+    scores, y = rng.standard_normal((50, 4)) * 5, rng.integers(0, 4, 50)
+    theirs = torch.nn.functional.cross_entropy(torch.from_numpy(scores), torch.from_numpy(y))
+    ours = -of_right_class(log_softmax(scores, axis=1), y).mean()
+    assert np.isclose(theirs.item(), ours)
