@@ -75,7 +75,8 @@ lint: $(READY) ## style of the code, form of the notebooks, schema of the workfl
 verify: $(READY) ## recompute every radius in data/ from its counts
 	$(BIN)/rslib verify data
 
-bench: $(READY) ## time certification beside a plain loop
+bench: $(READY) ## time certification beside a plain loop and a peer, into data/bench
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
 mutants: $(READY) ## put mistakes into the library, one at a time, and see the tests fail

@@ -63,7 +63,7 @@ def train(
 
     References
     ----------
-    cohen2019, section 3.3; lecuyer2019. Chapter 10.
+    cohen2019, section 3.3; lecuyer2019. Chapter 9.
     """
     if not (math.isfinite(sigma) and sigma >= 0):
         raise ValueError(f"sigma must be finite and not negative, got {sigma!r}")
