@@ -965,7 +965,7 @@ def test_evidence_stops_where_it_is_enough():
         found = verifier._evidence(10**8, 10**8, arb("0.5"), arb("0.5"), arb(2000))
         assert found > 2000  # after a few terms of a hundred million
         unknown = verifier._evidence(8, 10, arb("0.5", "0.1"), arb("0.5", "0.1"), arb(2000))
-        assert unknown > 0 and not unknown > 1 and not unknown < 1000
+        assert not unknown > 10 and not unknown < 1
 
 
 @pytest.mark.parametrize("steps", [-3, 1])
