@@ -19,7 +19,7 @@ import numpy
 import torch
 
 import rslib
-from benchmarks import certify, noise
+from benchmarks import certify, noise, samples
 
 
 def machine(device: str) -> str:
@@ -100,6 +100,14 @@ def main() -> int:
     if options.device == "cpu":
         tables["memory"] = certify.memory()
         show("Peak memory of a process that certifies one digit", tables["memory"])
+        tables["samples"] = samples.rows()
+        show(
+            f"Mean samples until 'is the radius at least r?' is decided (alpha = {samples.ALPHA}, at "
+            f"most {samples.N}), beside two sequential methods as measured elsewhere",
+            tables["samples"],
+        )
+        tables["radius lost"] = samples.radius_lost()
+        show("Radius lost by a run that takes all samples, in sigma", tables["radius lost"])
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"manifest": facts, **tables}, indent=1) + "\n")
     print(f"\nwritten to {out}")
