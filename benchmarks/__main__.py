@@ -102,8 +102,8 @@ def main() -> int:
         show("Peak memory of a process that certifies one digit", tables["memory"])
         tables["samples"] = samples.rows()
         show(
-            f"Mean samples until 'is the radius at least r?' is decided (alpha = {samples.ALPHA}, at "
-            f"most {samples.N}), beside two sequential methods as measured elsewhere",
+            f"Mean samples until 'is the radius at least r?' is decided (alpha = {samples.ALPHA}, "
+            f"at most {samples.N}), beside two sequential methods as measured elsewhere",
             tables["samples"],
         )
         tables["radius lost"] = samples.radius_lost()
