@@ -157,7 +157,10 @@ class Decision:
 
     @property
     def stopped(self) -> str:
-        """Why the run ended: "decided", or "n_max" where it took every sample it might."""
+        """What ended the run.
+
+        "decided", or "n_max" where it took every sample it might.
+        """
         return "decided" if self.samples < self.n_max else "n_max"
 
     def __str__(self) -> str:
