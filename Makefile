@@ -14,7 +14,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: help book test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf clean
+.PHONY: help book student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -58,6 +58,9 @@ test-slow: book ## the tests that take longer: browser, JupyterLab, interrupted 
 
 lab: $(READY) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab book
+
+student: $(READY) ## write the chapters without solutions, to be handed out
+	$(BIN)/python tools/student.py
 
 serve: book ## serve the built book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
