@@ -2,12 +2,25 @@
 
 import json
 import re
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_verifier import EXAMPLES, lines_of, manifest, radius_of, write
+from scipy.stats import norm
+from test_verifier import (
+    EXAMPLES,
+    HEADER,
+    lines_of,
+    manifest,
+    radius_of,
+    sequential_line,
+    stopping,
+    write,
+)
 
+from rslib import confidence
 from rslib.records import (
     CertificateWriter,
     RecordError,
@@ -207,3 +220,32 @@ def test_every_changed_digit_is_noticed(path):
                 assert problem.startswith(f"{path}:{number}: "), wrong
                 tried += 1
     assert tried > 120
+
+
+# A run that stopped early: one row, at radii asked for, and its manifest.
+AT = stopping("at")
+AT_TABLE = f"{HEADER}\n{sequential_line(AT, (90, 100))}\n".encode()
+
+
+@fuzz
+@given(
+    table=mutated(AT_TABLE),
+    claims=st.just(json.dumps(AT).encode()) | mutated(json.dumps(AT).encode()),
+)
+def test_verifying_a_run_that_stopped(path, table, claims):
+    """A file that passes certifies radii asked for that its counts show, and reading agrees."""
+    put(path, table, claims)
+    report = verify_file(path, models=False)
+    for problem in report.problems:
+        assert_names_its_file(problem, path)
+    if not report.ok:
+        return
+    file = read_certificates(path)
+    made, (row,) = file.manifest, file.rows
+    total = sum(row.estimation.values())
+    assert total <= made["n"]
+    if row.predict != -1 and made.get("method", {}).get("name") == "at":
+        assert row.radius in [Decimal(r) for r in made["method"]["radii"]]
+        k, alpha = row.estimation[row.predict], float(Fraction(made["alpha"]))
+        bound = confidence.run_lower_bound(k, total, made["n"], alpha)
+        assert norm.cdf(float(row.radius) / float(Fraction(made["sigma"]))) < bound
