@@ -82,22 +82,24 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=7, help="turns (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="default: data/bench/<device>.json")
+    parser.add_argument("--quick", action="store_true", help="tiny n, once: to see that it runs")
     options = parser.parse_args()
+    options.repeats = 1 if options.quick else options.repeats
     out = options.out or Path("data/bench") / f"{torch.device(options.device).type}.json"
     facts = manifest(options)
     print(f"{facts['machine']}, one thread, load {shown(facts['load_at_start'])}, medians of")
     print(f"{options.repeats} interleaved repeats; {facts['versions']}")
     tables = {}
-    if options.device == "cpu":
+    if options.device == "cpu" and not options.quick:
         tables["noise"] = noise.rows(options.repeats)
         show("Noise: nanoseconds a value, and beside torch's normal_ in place", tables["noise"])
-    tables["certify"] = certify.rows(options.repeats, options.device)
+    tables["certify"] = certify.rows(options.repeats, options.device, 20 if options.quick else None)
     show(
         f"Certifying one example (n0 = {certify.N0}): beside a plain loop and ART; share: the "
         "prepared forward pass as a share of the whole",
         tables["certify"],
     )
-    if options.device == "cpu":
+    if options.device == "cpu" and not options.quick:
         tables["memory"] = certify.memory()
         show("Peak memory of a process that certifies one digit", tables["memory"])
         tables["samples"] = samples.rows()

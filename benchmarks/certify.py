@@ -102,18 +102,19 @@ def interleaved(
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def rows(repeats: int = 5, device: str = "cpu") -> list[dict]:
+def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list[dict]:
     """One row a case: seconds a certified example, and the ratios that matter.
 
     Keys: model, dtype, n, backend and rows of the plan; seconds of the plain loop, of ART (None
     without it), of rslib with grid and with float noise; "prepared forward", the seconds of the
     forward passes alone; "noise" and "counting", what filling the batches and reading the scores
-    takes alone. ``share`` is prepared forward / rslib.
+    takes alone. ``share`` is prepared forward / rslib. ``most`` bounds n, to try the code quickly.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     found = []
     for name, shape, classes, sigma, step, dtype, n in CPU_CASES if device == "cpu" else GPU_CASES:
+        n = min(n, most or n)
         torch.manual_seed(0)
         network = models.build(name, shape, classes).eval().to(device)
         levels = 16 if step == "1/16" else 255

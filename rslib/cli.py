@@ -1,13 +1,14 @@
 """``rslib`` on the command line: train, predict, certify, analyze, verify.
 
 Exit codes: 0 all is well; 1 a certificate failed verification; 2 bad arguments or unusable files;
-130 interrupted (run the same command again to go on).
+3 the time of --budget was up, 130 interrupted (run the same command again to go on).
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import platform
 import random
@@ -79,27 +80,55 @@ def _train(options: argparse.Namespace) -> int:
         torch.manual_seed(options.seed)
         network = models.build(options.model, dataset.shape, dataset.num_classes)
     network.to(options.device)
-    hyper = {"epochs": options.epochs, "batch_size": options.batch_size}
-    hyper |= {"learning_rate": options.learning_rate, "seed": options.seed}
+    recipe = training.RECIPES[options.recipe]
+    hyper = {name: recipe[name] for name in ("epochs", "batch_size", "learning_rate")}
+    hyper |= {name: getattr(options, name) for name in hyper if getattr(options, name) is not None}
+    hyper["seed"] = options.seed
+    more = {name: value for name, value in recipe.items() if name not in hyper}
+    more |= {"consistency": options.consistency, "bfloat16": options.bfloat16}
+    more |= {"compiled": options.compiled}
+    if options.weight_decay is not None:
+        more["weight_decay"] = options.weight_decay
+    checkpoint = options.checkpoint or (out.with_suffix(".checkpoint") if options.budget else None)
     began = time.monotonic()
-    with _progress(options.epochs, "epochs") as bar:
+    with _progress(hyper["epochs"], "epochs") as bar:
 
         def show(entry: dict) -> None:
             bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
             bar.update()
 
-        log = training.train(network, dataset, float(sigma), progress=show, **hyper)
-    wall_time = time.monotonic() - began
-    models.save_weights(network, out)
+        log = training.train(
+            network,
+            dataset,
+            float(sigma),
+            progress=show,
+            checkpoint=checkpoint,
+            log_file=options.log,
+            budget=options.budget or math.inf,
+            **hyper,
+            **more,
+        )
+    if len(log) < hyper["epochs"]:
+        print(f"{checkpoint}: {len(log)} of {hyper['epochs']} epochs; the same command goes on")
+        return 3
+    # A resumed run counts the epochs before it, and not what it took to begin again.
+    wall_time = max(time.monotonic() - began, sum(entry["seconds"] for entry in log))
+    models.save_weights(network, out, options.store)
+    described = {"name": options.model, "sha256": models.file_sha256(out)}
+    if options.store != "float32":
+        described["dtype"] = options.store
     manifest = {
         "format": "rslib-model/1",
         "dataset": _describe(dataset),
-        "model": {"name": options.model, "sha256": models.file_sha256(out)},
+        "model": described,
         "sigma": options.sigma,
-        "training": hyper | {"final": log[-1], "wall_time_s": round(wall_time, 1)},
+        "training": {"recipe": options.recipe, **hyper, **more}
+        | {"final": log[-1], "wall_time_s": round(wall_time, 1)},
         **_provenance(options),
     }
     records.write_manifest(out.with_suffix(".json"), manifest)
+    if checkpoint:
+        Path(checkpoint).unlink()  # the weights have taken its place
     print(f"{out}: noisy training accuracy {log[-1]['noisy_accuracy']:.3f}, {wall_time:.1f} s")
     return 0
 
@@ -173,18 +202,26 @@ def _certify_share(options: argparse.Namespace, team) -> int:
         manifest["method"] = method
     options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
     right = done = 0
+    began, slowest = time.monotonic(), 0.0
     with ShardedWriter(out, manifest, team) as writer:
         if writer.already_done and team.rank == 0:
             left = len(indices) - writer.already_done
             print(f"{out}: {writer.already_done} rows are there, {left} to do", file=sys.stderr)
         with _progress(len(writer.todo), "images", hide=team.rank > 0) as bar:
             for idx in writer.todo:
+                if options.budget and time.monotonic() - began + slowest > options.budget:
+                    break
+                started = time.monotonic()
                 row = _certified_row(smoothed, dataset, idx, options)
                 writer.append(row)
                 done, right = done + 1, right + row.correct
                 bar.set_postfix(right=f"{right / done:.3f}")
                 bar.update()
+                slowest = max(slowest, time.monotonic() - started)
         writer.finish()
+    if done < len(writer.todo):
+        print(f"{out}: {len(writer.todo) - done} rows to do; the same command goes on")
+        return 3
     if options.quiet or team.rank:
         return 0
     print(evaluation.table([records.read_certificates(out)], evaluation.DEFAULT_RADII))
@@ -492,7 +529,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="rslib",
         description="Certified robustness by randomized smoothing.",
         epilog="Exit codes: 0 well; 1 a certificate failed; 2 bad arguments or files; "
-        "130 interrupted.",
+        "3 --budget was up; 130 interrupted.",
     )
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
@@ -502,12 +539,20 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def data(added: argparse.ArgumentParser) -> None:
-        added.add_argument("dataset", help="digits, cifar10 or folder")
+        added.add_argument("dataset", help="digits, cifar10, folder, ...")
         added.add_argument("--root", help="folder of the data set (digits need none)")
         added.add_argument("--sigma", required=True, help="standard deviation of the noise")
         added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
         added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
         added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
+
+    def budget(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--budget",
+            type=_positive,
+            metavar="SECONDS",
+            help="stop in time; the same command goes on later",
+        )
 
     def sampling(added: argparse.ArgumentParser, n: int) -> None:
         data(added)
@@ -540,9 +585,30 @@ def _parser() -> argparse.ArgumentParser:
     added = command("train", _train, "Train a base classifier under Gaussian noise.")
     data(added)
     added.add_argument("--model", default="cnn", help="mlp, cnn, resnet20, ... (default cnn)")
-    added.add_argument("--epochs", type=_positive, default=200)
-    added.add_argument("--batch-size", type=_positive, default=64)
-    added.add_argument("--learning-rate", type=float, default=3e-3)
+    added.add_argument(
+        "--recipe",
+        choices=("digits", "sgd"),
+        default="digits",
+        help="digits: AdamW (default); sgd: for residual networks on 32 x 32 images",
+    )
+    added.add_argument("--epochs", type=_positive, help="default: the recipe's")
+    added.add_argument("--batch-size", type=_positive, help="default: the recipe's")
+    added.add_argument("--learning-rate", type=float, help="default: the recipe's")
+    added.add_argument("--weight-decay", type=float, help="default: the recipe's")
+    added.add_argument(
+        "--consistency", type=float, default=0.0, help="weight of consistency regularisation"
+    )
+    added.add_argument("--bfloat16", action="store_true", help="mixed precision")
+    added.add_argument("--compiled", choices=("no", "blocks", "whole"), default="no")
+    added.add_argument("--checkpoint", metavar="FILE", help="written every epoch, and resumed")
+    added.add_argument("--log", metavar="FILE", help="loss and noisy accuracy, as JSON lines")
+    added.add_argument(
+        "--store",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="number type of the weights' file (default float32)",
+    )
+    budget(added)
     added.add_argument("--out", help="default data/models/DATASET/MODEL/sigma_SIGMA.safetensors")
     added.add_argument("--overwrite", action="store_true", help="replace existing weights")
 
@@ -552,6 +618,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command("certify", _certify, "Certify examples; goes on where it was stopped.")
     sampling(added, 100_000)
     added.add_argument("--n0", type=_positive, default=100, help="copies that pick the class")
+    budget(added)
     added.add_argument("--two-sided", action="store_true", help="bound the runner-up too")
     stops = added.add_mutually_exclusive_group()
     stops.add_argument(

@@ -181,11 +181,35 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_weights(network: nn.Module, path: str | Path) -> None:
-    """Write a network's parameters and buffers as safetensors, whole or not at all."""
+def save_weights(network: nn.Module, path: str | Path, dtype: str | None = None) -> None:
+    """Write a network's parameters and buffers as safetensors, whole or not at all.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Any network.
+    path : str or Path
+        The file; folders are created.
+    dtype : {"float32", "bfloat16", "float16"}, optional
+        Number type of the floats in the file; default: as they are. A network that is certified
+        in half precision is stored in it: the certificates then hold for exactly the numbers in
+        the file.
+
+    Raises
+    ------
+    ValueError
+        For another ``dtype``, or a tensor with a value that is not finite in it.
+    """
+    if dtype not in (None, "float32", "bfloat16", "float16"):
+        raise ValueError(f"dtype must be float32, bfloat16 or float16, got {dtype!r}")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    for name, tensor in state.items():
+        if dtype is not None and tensor.is_floating_point():
+            state[name] = tensor.to(getattr(torch, dtype))
+            if not torch.isfinite(state[name]).all():
+                raise ValueError(f"tensor {name!r} holds a value that is not finite in {dtype}")
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(_save_tensors(state))
     temporary.replace(path)

@@ -2,9 +2,12 @@
 
 import csv
 import io
+import itertools
 import json
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,48 @@ def test_another_run_does_not_touch_the_file(weights, certified, capsys, option,
     assert certify(weights, certified, option, value) == 2
     assert f"{field}: the file has" in capsys.readouterr().err
     assert certified.read_bytes() == before
+
+
+def a_second_each_look():
+    """A clock that goes on by a second whenever it is read."""
+    ticks = itertools.count()
+    return types.SimpleNamespace(monotonic=lambda: next(ticks), perf_counter=time.perf_counter)
+
+
+def test_certify_stops_in_time_and_goes_on(weights, certified, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "budget.tsv"
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "time", a_second_each_look())
+        assert certify(weights, out, "--budget", "1") == 3
+    assert "3 rows to do; the same command goes on" in capsys.readouterr().out
+    assert [row.idx for row in records.read_certificates(out).rows] == [0]
+    assert certify(weights, out, "--budget", "1000") == 0
+    counts = [[row.estimation for row in records.read_certificates(p).rows]
+              for p in (out, certified)]  # fmt: skip
+    assert counts[0] == counts[1]
+
+
+def test_train_stops_in_time_and_goes_on(tmp_path, monkeypatch, capsys):
+    from rslib import models, training
+
+    def run(name, *more):
+        return cli.main(["train", "digits", "--sigma", "0.25", "--model", "mlp", "--recipe", "sgd",
+                         "--epochs", "2", "--out", str(tmp_path / name), *more])  # fmt: skip
+
+    out, log = tmp_path / "a.safetensors", tmp_path / "log.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "time", a_second_each_look())
+        assert run(out.name, "--budget", "1", "--log", str(log)) == 3
+    assert "1 of 2 epochs; the same command goes on" in capsys.readouterr().out
+    assert not out.exists() and len(log.read_text().splitlines()) == 1
+    assert run(out.name, "--budget", "1000", "--log", str(log)) == 0
+    assert run("b.safetensors", "--store", "bfloat16") == 0
+    assert run("c.safetensors") == 0
+    assert models.file_sha256(out) == models.file_sha256(tmp_path / "c.safetensors")
+    assert not out.with_suffix(".checkpoint").exists() and len(log.read_text().splitlines()) == 2
+    training_of = records.read_manifest(out.with_suffix(".json"))["training"]
+    assert training_of["recipe"] == "sgd" and training_of["batch_size"] == 512
+    assert records.read_manifest(tmp_path / "b.json")["model"]["dtype"] == "bfloat16"
 
 
 def test_two_sided(weights, tmp_path):

@@ -1,13 +1,20 @@
 """Data sets: on their grid, split once for all, and files that cannot be read are named."""
 
+import io
+import os
 import pickle
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rslib import datasets
+
+#: Where a developer has the arrays of real CIFAR-10 images, if at all.
+SHARED = Path(os.environ.get("RSLIB_CIFAR10", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def test_digits_split():
@@ -100,10 +107,127 @@ def test_cifar10_from_torchvisions_folder(tmp_path, monkeypatch):
     assert np.abs(scaled - np.round(scaled)).max() < 1e-4
 
 
+def make_jpeg(root, sizes):
+    """The JPEG archive with noise for images, and what the decoder makes of them."""
+    rng, arrays, decoded = np.random.default_rng(2), {}, {}
+    for split, count in sizes.items():
+        files, decoded[split] = [], []
+        for _ in range(count):
+            file = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file, "JPEG")
+            files.append(file.getvalue())
+            decoded[split].append(np.asarray(Image.open(file)).transpose(2, 0, 1))
+        arrays[f"{split}_jpeg"] = np.frombuffer(b"".join(files), np.uint8)
+        arrays[f"{split}_offset"] = np.cumsum([0, *map(len, files)])
+        arrays[f"{split}_label"] = np.arange(count, dtype=np.uint8) % 10
+    np.savez(root / "cifar10_jpeg.npz", **arrays)
+    return decoded
+
+
+def test_cifar10_jpeg(tmp_path):
+    decoded = make_jpeg(tmp_path, {"train": 12, "test": 5})
+    for split, count in (("train", 12), ("test", 5)):
+        data = datasets.load("cifar10-jpeg", split, tmp_path)
+        assert data.name == "cifar10-jpeg" and data.step == Fraction(1, 255)
+        assert data.labels.tolist() == [i % 10 for i in range(count)]
+        assert data.labels.dtype == np.int64 and data.num_classes == 10
+        assert (np.round(data.images * 255) == np.stack(decoded[split])).all()
+
+
+def test_cifar10_head(tmp_path):
+    pixels = np.random.default_rng(3).integers(0, 256, (7, 3, 32, 32), dtype=np.uint8)
+    np.savez(tmp_path / "cifar10_test_head.npz", x=pixels, y=np.arange(7, dtype=np.uint8))
+    data = datasets.load("cifar10-head", "test", tmp_path)
+    assert (np.round(data.images * 255) == pixels).all() and data.labels.tolist() == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("cifar10-jpeg", "cifar10_jpeg.npz"), ("cifar10-head", "cifar10_test_head.npz")],
+)
+def test_damaged_arrays_are_named(tmp_path, name, file):
+    with pytest.raises(ValueError, match=f"{tmp_path / file}: cannot be read"):
+        datasets.load(name, "test", tmp_path)
+    make_jpeg(tmp_path, {"train": 1, "test": 3})
+    np.savez(tmp_path / "cifar10_test_head.npz", x=np.zeros((2, 3, 32, 32), np.uint8), y=[0])
+    whole = (tmp_path / file).read_bytes()
+    evil = io.BytesIO()
+    np.save(evil, np.array([print], dtype=object), allow_pickle=True)
+    for damaged in (b"", b"no archive", whole[: len(whole) // 2], evil.getvalue()):
+        (tmp_path / file).write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{tmp_path / file}: cannot be read"):
+            datasets.load(name, "test", tmp_path)
+    (tmp_path / file).write_bytes(whole)
+    if name == "cifar10-head":
+        with pytest.raises(ValueError, match="x and y do not belong together"):
+            datasets.load(name, "test", tmp_path)
+
+
+def test_a_damaged_jpeg_is_named(tmp_path):
+    make_jpeg(tmp_path, {"train": 1, "test": 3})
+    arrays = dict(np.load(tmp_path / "cifar10_jpeg.npz"))
+    arrays["test_jpeg"] = arrays["test_jpeg"].copy()
+    arrays["test_jpeg"][arrays["test_offset"][1] :][:20] = 0
+    np.savez(tmp_path / "cifar10_jpeg.npz", **arrays)
+    with pytest.raises(ValueError, match=r"cifar10_jpeg.npz: test image 1: "):
+        datasets.load("cifar10-jpeg", "test", tmp_path)
+    np.savez(tmp_path / "cifar10_jpeg.npz", **{**arrays, "test_label": [1]})
+    with pytest.raises(ValueError, match="do not belong together"):
+        datasets.load("cifar10-jpeg", "test", tmp_path)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="real CIFAR-10 images are not at hand")
+def test_the_real_images_are_those_that_the_jpeg_set_shows():
+    head = datasets.load("cifar10-head", "test", SHARED)
+    jpeg = datasets.load("cifar10-jpeg", "test", SHARED)
+    assert len(head) == 932 and len(jpeg) == 10_000
+    assert (head.labels == jpeg.labels[:932]).all()
+    distance = np.sqrt(((head.images - jpeg.images[:932]) ** 2).sum((1, 2, 3)))
+    assert 1.4 < distance.mean() < 1.8
+    assert len(range(len(jpeg))[::20]) == 500 and len(range(932)[::20]) == 47
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    """Two classes of validation images of unequal size, as torchvision lays them out."""
+    rng = np.random.default_rng(4)
+    for name in ("n01440764", "n01443537"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for i, size in enumerate([(300, 500), (260, 256)]):
+            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "val" / name / f"{i}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("meta", [False, True])
+def test_imagenet_resizes_crops_and_reads_when_asked(imagenet, meta):
+    if meta:
+        names = {name: (name,) for name in ("n01440764", "n01443537")}
+        torch.save((names, []), imagenet / "meta.bin")
+    data = datasets.load("imagenet", "test", imagenet)
+    assert data.shape == (3, 224, 224) and len(data) == 4 and data.num_classes == 2
+    assert data.labels.tolist() == [0, 0, 1, 1] and data.step == Fraction(1, 255)
+    raw = Image.open(imagenet / "val" / "n01443537" / "0.png").resize((426, 256), Image.BILINEAR)
+    expected = np.asarray(raw.crop((101, 16, 325, 240))).transpose(2, 0, 1)
+    assert (np.round(data.images[2] * 255) == expected).all()
+    assert data.images[2].dtype == np.float32
+    (imagenet / "val" / "n01443537" / "1.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"1.png: not a readable image"):
+        data.images[3]
+
+
+def test_imagenet_that_is_none(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no usable ImageNet"):
+        datasets.load("imagenet", "test", tmp_path / "absent")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("mnist",), "name must be one of cifar10, digits, folder, got 'mnist'"),
+        (("mnist",), "name must be one of cifar10, .*digits, folder, imagenet, got 'mnist'"),
+        (("cifar10-jpeg",), "root must name the folder that holds cifar10_jpeg.npz, got None"),
+        (("cifar10-head", "train"), "split must be 'test' for cifar10-head, got 'train'"),
+        (("imagenet",), "root must name the folder that holds ImageNet, got None"),
         (("digits", "valid"), "split must be 'train' or 'test', got 'valid'"),
         (("cifar10",), "root must name the folder that holds cifar-10-batches-py, got None"),
         (("folder",), "root must name a folder with one sub-folder a class, got None"),

@@ -144,3 +144,24 @@ def test_damaged_weights_never_load_wrongly(saved, data):
         assert all(torch.equal(before[k], v) for k, v in victim.state_dict().items())
     else:
         assert kind == "flip" and all(torch.isfinite(v).all() for v in victim.state_dict().values())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_file_is_what_the_engine_runs(tmp_path, dtype):
+    """Certificates made in half precision hold for exactly the stored numbers."""
+    network = models.build("cnn", (1, 8, 8), 10)
+    models.save_weights(network, tmp_path / "w.safetensors", dtype)
+    loaded = models.load_weights(models.build("cnn", (1, 8, 8), 10), tmp_path / "w.safetensors")
+    for mine, stored in zip(network.parameters(), loaded.parameters()):
+        assert torch.equal(mine.to(getattr(torch, dtype)).float(), stored)
+        assert torch.equal(stored.to(getattr(torch, dtype)).float(), stored)
+    with pytest.raises(ValueError, match="dtype must be float32, bfloat16 or float16, got 'int8'"):
+        models.save_weights(network, tmp_path / "other", "int8")
+
+
+def test_weights_beyond_half_precision_are_refused(tmp_path):
+    network = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(network.weight, 1e6)
+    with pytest.raises(ValueError, match="'weight' holds a value that is not finite in float16"):
+        models.save_weights(network, tmp_path / "w.safetensors", "float16")
+    assert not (tmp_path / "w.safetensors").exists()

@@ -1,0 +1,79 @@
+"""Every stage of the GPU runs at tiny size on the CPU: what is left to try is the GPU alone."""
+
+import json
+
+import gpu_runs
+import pytest
+
+from rslib import models, records, verifier
+
+
+def run(out, *arguments):
+    return gpu_runs.main([*arguments, "--out", str(out), "--tiny", "--commit", "abc"])
+
+
+def session(out, name):
+    (last,) = json.loads((out / "runs" / f"{name}.json").read_text())["sessions"][-1:]
+    assert last["commit"] == "abc" and last["exit_code"] == 0 and last["wall_time_s"] > 0
+    assert {"command", "device", "versions", "seed", "date"} <= set(last)
+    assert last["versions"]["torch"] and f"gpu_runs.py {last['stage']}" in last["command"]
+    return last
+
+
+@pytest.mark.parametrize("consistency", ["0", "10"])
+def test_train_certify(tmp_path, consistency):
+    arguments = ("train-certify", "--sigma", "0.5", "--consistency", consistency)
+    assert run(tmp_path, *arguments) == 0
+    name = "cifar10-jpeg-cnn" + ("-consistency" if consistency != "0" else "")
+    session(tmp_path, f"{name}-sigma_0.5")
+    path = tmp_path / "certify" / name / "sigma_0.5.tsv"
+    file = records.read_certificates(path)
+    assert file.complete and file.manifest["dataset"]["name"] == "cifar10-jpeg"
+    assert file.manifest["noise"]["kind"] == "grid" and file.manifest["n0"] == 100
+    assert file.manifest["plan"]["dtype"] == "bfloat16" and file.manifest["alpha"] == "0.001"
+    weights = path.parent / file.manifest["model"]["file"]
+    assert models.file_sha256(weights) == file.manifest["model"]["sha256"]
+    assert all(report.ok for report in verifier.verify_paths([tmp_path / "certify"]))
+    # What the device machine can give back: 8 files, two folders down.
+    files = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(files) <= 7 and all(len(p.parts) <= 3 for p in files)
+
+
+def test_resumed_from_a_read_only_copy(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run(first, "train-certify", "--train-only") == 0
+    for path in first.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
+    assert run(second, "train-certify", "--resume", str(first)) == 0
+    sessions = json.loads(next(second.glob("runs/*.json")).read_text())["sessions"]
+    assert len(sessions) == 2 and next(second.glob("certify/*/*.tsv")).stat().st_size > 100
+
+
+def test_no_time_left_is_said(tmp_path):
+    assert run(tmp_path, "train-certify", "--budget", "0.5") == gpu_runs.TIMES_UP
+
+
+def test_attack(tmp_path):
+    assert run(tmp_path, "attack") == 0
+    rows = session(tmp_path, "cifar10-jpeg-cnn-attack")["rows"]
+    shares = [row["robust_accuracy_at_most"] for row in rows]
+    assert shares == sorted(shares, reverse=True) and rows[0]["radius"] == 0
+    assert set(rows[1]["standing"]) <= set(rows[0]["standing"])
+
+
+def test_imagenet_time(tmp_path):
+    assert run(tmp_path, "imagenet-time") == 0
+    rows = session(tmp_path, "imagenet-time")["rows"]
+    assert rows["float32"]["seconds_an_image"] > 0
+
+
+def test_probe(tmp_path):
+    assert run(tmp_path, "probe") == 0
+    assert session(tmp_path, "probe")["rows"][0]["epoch_s"] > 0
+
+
+@pytest.mark.slow
+def test_bench(tmp_path):
+    assert run(tmp_path, "bench") == 0
+    assert "certify" in json.loads((tmp_path / "bench" / "cpu.json").read_text())
