@@ -157,10 +157,7 @@ class Decision:
 
     @property
     def stopped(self) -> str:
-        """What ended the run.
-
-        "decided", or "n_max" where it took every sample it might.
-        """
+        """``"n_max"`` where the run took every sample that it might, else ``"decided"``."""
         return "decided" if self.samples < self.n_max else "n_max"
 
     def __str__(self) -> str:

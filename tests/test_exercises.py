@@ -1,5 +1,6 @@
 """The machinery of the exercises: verdicts, hints and answers of every kind."""
 
+import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +15,7 @@ from rslib.exercises import (
     EXERCISES,
     WrongType,
     check,
+    close,
     exercise,
     function,
     number,
@@ -184,6 +186,61 @@ def test_a_function_that_fails_is_named_with_its_arguments():
     with pytest.raises(WrongType):
         function(3)
     assert function(max)(2, 3) == 3
+
+
+@pytest.mark.parametrize("step", [lambda t: 1 if t > 0 else 0, lambda t: math.exp(t)])
+def test_a_function_of_one_number_learns_that_it_gets_an_array(step):
+    with pytest.raises(WrongType, match=r"whole array.*np\.where.*np\.vectorize"):
+        function(step)(np.linspace(-1, 1, 5))
+    assert function(np.vectorize(step))(np.array([0.0, 0.0])).shape == (2,)
+    with pytest.raises(WrongType, match=r"raised ValueError on the arguments \(3\)"):
+        function(lambda t: bool(np.zeros(t)))(3)  # the array is the reader's own
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "answer"),
+    [("02.1", 0.097), ("03.1", 0.95), ("04.1", 1.6), ("11.2", 1.6), ("12.1", 0.39)],
+)
+def test_a_rounded_answer_is_asked_for_more_digits(exercise_id, answer):
+    verdict = check(exercise_id, answer)
+    assert not verdict.correct
+    assert verdict.message.endswith("not yet. Hint: close: give more digits.")
+
+
+@pytest.mark.parametrize("kind", ["by hand", "open", "by code", "break it"])
+def test_more_digits_are_asked_for_only_where_they_are_missing(kind, scratch, monkeypatch):
+    monkeypatch.setattr(exercises, "import_module", lambda name: None)
+
+    @exercise("03.13", kind=kind, expects="a number or a pair")
+    def grade(answer):
+        value, other = answer if isinstance(answer, tuple) else (answer, 2.0)
+        if close(number(value), 0.10345) and close(number(other), 2.0):
+            return None
+        return "the square." if close(value, 0.104, 1e-6) else "think."
+
+    def hint(answer):
+        return check("03.13", answer).message.partition("Hint: ")[2]
+
+    by_number = kind in ("by hand", "open")
+    for answer in (0.1, 0.103, Fraction(103, 1000), (0.103, 2.01)):
+        assert hint(answer) == ("close: give more digits." if by_number else "think.")
+    assert hint(0.104) == "the square."  # a wrong idea that the check knows
+    # Too far away, of the wrong sign, or with all the digits that a wrong formula gives.
+    for answer in (0.106, 0.11, -0.103, 1e300, 0.1041234, (0.103, 2.2), (0.103, -2.0)):
+        assert hint(answer) == "think."
+    assert check("03.13", 0.1034).correct
+    assert close(0.1034, 0.10345)
+    assert not close(0.103, 0.10345)  # nothing of the second look is left
+
+
+def test_where_many_digits_are_the_point_a_rounded_answer_keeps_its_hint(scratch, monkeypatch):
+    monkeypatch.setattr(exercises, "import_module", lambda name: None)
+
+    @exercise("03.14", kind="by hand", expects="a number")
+    def grade(answer):
+        return None if close(number(answer), 0.99505, 6e-5) else "the largest one."
+
+    assert check("03.14", 0.99).message.endswith("Hint: the largest one.")
 
 
 def test_a_function_must_return_a_number():

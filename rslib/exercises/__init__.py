@@ -22,8 +22,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
+
+import numpy as np
 
 __all__ = [
     "Exercise",
@@ -38,6 +41,11 @@ __all__ = [
 ]
 
 KINDS = ("by hand", "by code", "break it", "open")
+MORE_DIGITS = "close: give more digits."
+WHOLE_ARRAY = (
+    "your function gets a whole array, not one number: write `(t > 0).astype(float)` or "
+    "`np.where(t > 0, 1, 0)` instead of `1 if t > 0 else 0`, or wrap it in `np.vectorize`."
+)
 
 
 class WrongType(Exception):
@@ -73,6 +81,17 @@ class Verdict:
 
 
 EXERCISES: dict[str, Exercise] = {}
+
+
+@dataclass
+class _Comparison:
+    """How `close` compares while an answer is graded, and whether anything was close."""
+
+    rounded: bool = False
+    matched: bool = False
+
+
+_COMPARISON: ContextVar[_Comparison | None] = ContextVar("_COMPARISON", default=None)
 
 
 def exercise(exercise_id: str, *, kind: str, expects: str) -> Callable:
@@ -167,11 +186,45 @@ def _find(exercise_id: str) -> Exercise:
 def _hint(item: Exercise, answer: object) -> str | None:
     expectation = f"the answer should be {item.expects}"
     try:
-        return item.grade(answer)
+        hint, matched = _graded(item, answer)
+        if hint is None or matched or item.kind not in ("by hand", "open"):
+            return hint
+        return MORE_DIGITS if _is_rounded(item, answer) else hint
     except WrongType as error:
         return str(error) or f"{expectation} (got {type(answer).__name__})."
     except Exception as error:  # whatever a reader hands in, the page must go on
         return f"reading it raised {type(error).__name__}; {expectation}."
+
+
+def _graded(item: Exercise, answer: object, rounded: bool = False) -> tuple[str | None, bool]:
+    """The hint, and whether the answer was close to any number that the check knows."""
+    comparison = _Comparison(rounded)
+    token = _COMPARISON.set(comparison)
+    try:
+        return item.grade(answer), comparison.matched
+    finally:
+        _COMPARISON.reset(token)
+
+
+def _is_rounded(item: Exercise, answer: object) -> bool:
+    """Whether a refused answer would be right but for its few digits.
+
+    The check is asked a second time, with the wider comparison of `_few_digits`. The verdict stays
+    "not yet"; a wrong idea that the check knows keeps its own hint.
+    """
+    try:
+        for part in answer if isinstance(answer, tuple | list) else (answer,):
+            number(part)
+        return _graded(item, answer, rounded=True)[0] is None
+    except Exception:  # the first hint stands
+        return False
+
+
+def _few_digits(value: float, target: float) -> bool:
+    """Whether a number of three digits at most is the target, rounded or within one percent."""
+    if not (math.isfinite(value) and math.isfinite(target)) or value != float(f"{value:.2e}"):
+        return False
+    return math.isclose(value, target, rel_tol=1e-2) or value == float(f"{target:.1e}")
 
 
 def number(answer: object, *, finite: bool = True) -> float:
@@ -222,6 +275,8 @@ def function(answer: object) -> Callable:
         try:
             return answer(*arguments)
         except Exception as error:
+            if _wants_one_number(error, arguments):
+                raise WrongType(WHOLE_ARRAY) from error
             shown = ", ".join(repr(argument) for argument in arguments)
             raise WrongType(
                 f"your function raised {type(error).__name__} on the arguments ({shown})."
@@ -230,6 +285,14 @@ def function(answer: object) -> Callable:
             ) from error
 
     return call
+
+
+def _wants_one_number(error: Exception, arguments: tuple) -> bool:
+    """Whether the function failed because it treats an array like one number."""
+    # NumPy words the second error as size-1, length-1 or 0-dimensional arrays.
+    wanted = r"truth value of an array|only \S+ arrays can be converted"
+    arrays = any(isinstance(part, np.ndarray) and part.size > 1 for part in arguments)
+    return arrays and re.search(wanted, str(error)) is not None
 
 
 def numeric_function(answer: object) -> Callable[..., float]:
@@ -255,4 +318,12 @@ def numeric_function(answer: object) -> Callable[..., float]:
 
 def close(value: float, target: float, relative: float = 2e-3) -> bool:
     """Whether two numbers agree to about three significant digits."""
-    return math.isclose(value, target, rel_tol=relative, abs_tol=1e-12)
+    agrees = math.isclose(value, target, rel_tol=relative, abs_tol=1e-12)
+    comparison = _COMPARISON.get()
+    if comparison is None:
+        return agrees
+    # Where a check asks for more digits than usual, they are the point of the exercise.
+    if comparison.rounded and relative >= 1e-3:
+        agrees = agrees or _few_digits(value, target)
+    comparison.matched = comparison.matched or agrees
+    return agrees

@@ -188,4 +188,7 @@ def wave(answer: object) -> str | None:
         return "the factor compares the heights of the two waves; both have the 1/2 in front."
     if close(value, 0.0):
         return "small, but not zero: the Gaussian mean of a cosine has a closed form."
-    return "split sin(a + b), and find the mean of cos(omega z) for z ~ N(0, 1)."
+    return (
+        "split sin(a + b). For m(omega) = E cos(omega z), differentiate by omega and integrate by "
+        "parts: m' = -omega m, m(0) = 1. Or let SymPy integrate."
+    )

@@ -69,8 +69,18 @@ def _of_p(answer: object) -> Callable[[float], float]:
     unknown = sorted({symbol.name for symbol in symbols} - {"p"})
     if unknown:
         raise WrongType(f"the answer may use p only; it has {', '.join(unknown)}.")
+
     # Symbols count by name: whether the reader declared them positive does not matter.
-    return lambda p: number(answer.subs(dict.fromkeys(symbols, p)))
+    def value(p: float) -> float:
+        result = answer.subs(dict.fromkeys(symbols, p))
+        if result.is_extended_real is False:
+            raise WrongType(
+                f"your expression is not real at p = {p}. In an antiderivative from SymPy, turn "
+                "p - 1 into 1 - p; then choose the constant so that psi(1/2) = 0."
+            )
+        return number(result)
+
+    return value
 
 
 @exercise("07.3", kind="by code", expects="a function of (p, sigma, distance)")

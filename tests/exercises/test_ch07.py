@@ -130,6 +130,8 @@ WRONG = {
         (norm.ppf, "Gaussian"),
         (expit, "undoes"),
         (sp.log(p), "which derivative"),
+        (sp.integrate(1 / (p * (1 - p)), p), "not real"),
+        (sp.log(p) - sp.log(p - 1) + sp.I * sp.pi + 1, "constant"),
         (sp.log(p / (1 - p)) / sp.Symbol("s"), "it has s"),
     ],
     "07.3": [
