@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,7 +298,10 @@ def test_damaged_checkpoint_is_named_and_nothing_in_it_is_executed(tmp_path, cap
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a compiler")
+@pytest.mark.skipif(
+    not shutil.which("g++") or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    reason="torch.compile needs a compiler and Python's headers",
+)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("compiled", ["blocks", "whole"])
 def test_compiled_is_the_same_network(compiled):
