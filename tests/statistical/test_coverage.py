@@ -261,7 +261,7 @@ def test_certify_at_many_radii(runs):
     assert right > runs / 10
 
 
-@runs_of(3)
+@runs_of(10)
 def test_radius_loss(runs):
     """A radius beyond the distance is certified with probability alpha at most.
 
