@@ -954,6 +954,14 @@ def test_a_manifest_that_cannot_be_written_leaves_no_empty_table(tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_table_that_was_there_stays(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.touch()
+    write_manifest(manifest_path(path), manifest(seed=1))
+    assert "seed: the file has 1" in message(CertificateWriter, path, manifest())
+    assert path.exists()
+
+
 def test_a_table_that_cannot_be_read_or_cut(tmp_path, monkeypatch):
     path = written(tmp_path, LINE + LINE[:5])
 
@@ -978,7 +986,7 @@ def test_an_error_without_words_still_says_something(tmp_path, monkeypatch):
     assert message(read_manifest, tmp_path / "a") == f"{tmp_path / 'a'}: cannot read: out of luck"
 
 
-def test_a_file_system_without_locks(tmp_path, monkeypatch):
+def test_a_file_system_that_refuses_to_lock(tmp_path, monkeypatch):
     def refuse(*arguments):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -1023,7 +1031,7 @@ SHORT = Row(3, 7, 7, Decimal("0.250000"), True, 0.412, {7: 100}, {7: 60})
 GAVE_UP = Row(5, 2, -1, Decimal("0.000000"), False, 1.0, {2: 60, 4: 40}, {2: 30, 4: 30})
 
 
-@pytest.mark.parametrize("method", [AT, LOSS, EARLY])
+@pytest.mark.parametrize("method", [AT, AT | {"radii": ["0.25"]}, LOSS, EARLY])
 def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
     path = tmp_path / "sigma_0.25.tsv"
     rows = (GAVE_UP,) if method is EARLY else (SHORT, GAVE_UP)
@@ -1052,6 +1060,11 @@ def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
             replace(SHORT, radius=Decimal("0.249999")),
             "radius: must be one of the manifest's, got 0.249999",
         ),
+        (
+            AT,
+            replace(SHORT, label=1, predict=1, radius=Decimal("0.300000")),
+            "radius: must be one of the manifest's, got 0.300000",
+        ),
         (AT, replace(SHORT, selection={7: 99}), "selection: the counts must add up to 100, got 99"),
     ],
 )
@@ -1072,7 +1085,11 @@ def test_rows_that_the_method_does_not_allow(tmp_path, method, row, words):
         ({"name": "at", "radii": []}, "method.radii: must be a list of ascending decimals"),
         ({"name": "at", "radii": ["0.5", "0.5"]}, "method.radii: must be a list of ascending"),
         ({"name": "at", "radii": ["0.1234567"]}, "method.radii: must be a list of ascending"),
-        ({"name": "at", "radii": [0.5]}, "method.radii: must be a list of ascending"),
+        (
+            {"name": "at", "radii": [0.5]},
+            "method.radii: must be a list of ascending decimals with at most 6 places in strings, "
+            "got [0.5]",
+        ),
         ({"name": "radius-loss", "loss": 0.05}, "method.loss: must be a decimal with at most"),
         ({"name": "early-abstain", "loss": "0"}, 'method.loss: not a field of "early-abstain"'),
     ],
