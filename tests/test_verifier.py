@@ -999,7 +999,11 @@ def test_a_radius_that_fixed_samples_would_give_is_too_large_for_a_look(tmp_path
 @pytest.mark.parametrize(
     ("counts", "changes", "words"),
     [
-        ((40, 40), {"radius": "0.200000"}, "not one of those that the manifest asks for"),
+        (
+            (40, 40),
+            {"radius": "0.200000"},
+            "2: radius: not one of those that the manifest asks for",
+        ),
         ((200, 200), {"radius": "0.100000"}, "smaller than its counts give"),
         ((200, 200), {"predict": -1, "radius": "0.000000"}, "-1, but its counts certify class 5"),
         ((40, 40), {"radius": "0.500000"}, "larger than its counts allow"),
@@ -1022,6 +1026,9 @@ def test_early_abstentions(tmp_path):
     claims = stopping("early-abstain")
     line = line_of(0, 5, {5: 100}, {5: 30, 6: 40}, claims, predict=-1, radius="0.000000", correct=0)
     assert problems(write(tmp_path, claims, [HEADER, line])) == []
+    # It need not be wise: 60 of 60 would certify if they were all that was asked for.
+    hasty = line_of(0, 5, {5: 100}, {5: 60}, claims, predict=-1, radius="0.000000", correct=0)
+    assert problems(write(tmp_path, claims, [HEADER, hasty])) == []
     full = line_of(0, 5, {5: 100}, {5: 900, 6: 100}, claims)
     assert problems(write(tmp_path, claims, [HEADER, full])) == []
     for radius in (full.split("\t")[3], "0.000001"):
@@ -1043,17 +1050,23 @@ def test_early_abstentions(tmp_path):
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ({"name": "peeking"}, "method.name: must be"),
+        ({"name": 3}, "method.name: must be a string, got 3"),
+        (
+            {"name": "peeking"},
+            'method.name: must be "early-abstain", "radius-loss" or "at", got "peeking"',
+        ),
         ({"name": "fixed"}, "method.name: must be"),
         ("at", "method.name: missing"),
         ({}, "method.name: missing"),
         ({"name": "at"}, "method.radii: missing"),
+        ({"name": "at", "radii": "0.5"}, 'method.radii: must be a list, got "0.5"'),
         ({"name": "at", "radii": []}, "method.radii: must be ascending, and not empty"),
         ({"name": "at", "radii": ["0.5", "0.25"]}, "method.radii: must be ascending"),
         ({"name": "at", "radii": ["0.5", "0.50"]}, "method.radii: must be ascending"),
         ({"name": "at", "radii": [0.5]}, "method: must be decimals with at most 6 places"),
         ({"name": "at", "radii": ["1e-3"]}, "method: must be decimals with at most 6 places"),
         ({"name": "radius-loss"}, "method.loss: missing"),
+        ({"name": "radius-loss", "loss": 0.05}, "method.loss: must be a string, got 0.05"),
         ({"name": "radius-loss", "loss": "-0.05"}, "method: must be decimals"),
     ],
 )
@@ -1062,6 +1075,13 @@ def test_a_wrong_method(tmp_path, method, words):
     line = line_of(0, 5, {5: 100}, {5: 1000}, claims)
     (found,) = problems(write(tmp_path, claims, [HEADER, line]))
     assert words in found
+
+
+def test_the_largest_number_of_samples(tmp_path):
+    claims = manifest(indices=[0], n=10**12)
+    line = line_of(0, 5, {5: 100}, {5: 1000}, claims | {"n": 1000})
+    (found,) = problems(write(tmp_path, claims, [HEADER, line]))
+    assert "the counts add up to 1000, not to 1000000000000" in found
 
 
 def test_two_sided_goes_with_no_method_that_stops(tmp_path):
