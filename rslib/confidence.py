@@ -452,24 +452,20 @@ def sequential_upper_bound(k: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Floa
 
 
 def _sequential_lower_bound(k: np.ndarray, n: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Bisection, in float64 down to neighbours: the lower end always has the evidence."""
-    goal = -np.log(alpha)
+    """Bisection, in float64 down to neighbours: the lower end always has the evidence.
+
+    It begins with it. The best single stake has k log(1 + u(1-p)/p) + (n-k) log(1-u) = n KL(k/n, p)
+    >= k (log(k/n) - log p - 1), and the mean over the stakes, or rounding, costs less than 50.
+    """
+    goal, some = -np.log(alpha), np.maximum(k, 1)  # k = 0 has the bound 0
     # The evidence for p >= k/n is at most 1, so the bound is below; in log p its scale is no issue.
-    high = np.log(np.maximum(k, 0.5) / n)
-    low = high - (goal + 50.0) / np.maximum(k, 1) - 1.0
-
-    def enough(log_p: np.ndarray) -> np.ndarray:
-        return (_log_e_value(k, n, np.exp(log_p)) >= goal) & (k > 0)
-
-    step = high - low
-    while not np.all(enough(low) | (k == 0) | (low < -700)):
-        low = np.maximum(np.where(enough(low), low, low - step), -701.0)
-        step = 2 * step
+    high = np.log(some / n)
+    low = high - (goal + 50.0) / some - 1.0
     for _ in range(64):
         middle = (low + high) / 2
-        yes = enough(np.minimum(middle, -1e-16))
+        yes = _log_e_value(some, n, np.exp(np.minimum(middle, -1e-16))) >= goal
         low, high = np.where(yes, middle, low), np.where(yes, high, middle)
-    return np.where((k > 0) & (low > -700), np.exp(low), 0.0)
+    return np.where(k > 0, np.exp(low), 0.0)
 
 
 def looks(n: int) -> np.ndarray:
@@ -643,7 +639,7 @@ def is_hopeless(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, alpha: floa
     array([False,  True])
     """
     alpha = _sequential_alpha(alpha)
-    k, t, need = np.broadcast_arrays(*_counts(k, t), np.asarray(need, dtype=np.float64))
+    k, t, need = np.broadcast_arrays(*_counts(k, t), need)
     _check_last(t, n)
     missing, left = need - k, n - t
     hopeless = np.array(missing > left)

@@ -511,6 +511,13 @@ def test_log_e_value_is_rounded_down_and_close(arb_bits, n):
         assert arb(found) > exact - 2e-10 - 2e-14 * n or k < p * n
 
 
+@pytest.mark.parametrize("k", [3, 30])
+def test_log_e_value_of_a_thousand_million_has_its_margin(arb_bits, k):
+    n, p = 10**9, 1e-9
+    below = arb_e_value(k, n, p).log() - arb(float(log_e_value(k, n, p)))
+    assert 5e-6 < below < 2e-5
+
+
 def test_no_evidence_where_successes_are_too_few():
     """The wealth of one who bet on a class that comes no more often than the odds say."""
     k = np.arange(0, 51)
@@ -622,6 +629,33 @@ def test_is_above_follows_the_evidence():
     assert (is_above(k, 100, 0.6, 10**5, 0.05) == expected).all() and 0 < expected.sum() < 40
 
 
+def test_is_above_takes_either_way_at_the_last_sample():
+    """For one sample the evidence is the sharper one, for many the ordinary bound."""
+    alpha = 0.01
+    assert lower_bound(1, 1, 0.2 * alpha) < 0.3 * alpha
+    assert is_above(1, 1, 0.3 * alpha, 1, alpha) and not is_above(1, 1, 0.5 * alpha, 1, alpha)
+    ordinary = float(lower_bound(600, 1000, 0.2 * alpha))
+    assert is_above(600, 1000, math.nextafter(ordinary, 0), 1000, alpha)
+    assert not is_above(600, 1000, ordinary, 1000, alpha)  # "above", not "at least"
+
+
+def test_the_ordinary_bound_waits_for_the_last_sample():
+    alpha = 0.01
+    last, before = lower_bound(600, 1000, 0.2 * alpha), sequential_lower_bound(600, 999, 0.008)
+    assert last > before + 0.01
+    assert run_lower_bound(600, 999, 1000, alpha) == pytest.approx(before, rel=1e-12)
+    assert run_lower_bound(600, 1000, 1000, alpha) == last
+
+
+def test_sequential_functions_at_the_ends_of_what_they_accept():
+    least = 100 * confidence.SMALLEST_ALPHA
+    assert not is_above(30, 30, 0.5, 10**9, least) and is_above(300, 300, 0.5, 10**9, least)
+    assert not is_above(30, 30, 0.5, 10**9, 1.005 * least)
+    one = pytest.approx(sequential_lower_bound(1, 1, 0.08), rel=1e-12)
+    assert run_lower_bound(1, 1, 1, 0.1) == one and run_lower_bound(1, 1, 10**9, 0.1) == one
+    assert is_hopeless(0, 1, 2, 1, 0.1) and not is_hopeless(1, 1, 1, 1, 0.1)
+
+
 @pytest.mark.parametrize(("k", "t"), [(80, 90), (400, 500), (500, 500), (0, 500), (0, 3)])
 def test_run_lower_bound_is_where_is_above_turns(k, t):
     n, alpha = 500, 0.01
@@ -657,6 +691,24 @@ def test_giving_up_reverses_the_outcome_with_probability_below_alpha(q, alpha, s
     assert earliest < n / 2
 
 
+@pytest.mark.parametrize(("need", "n"), [(900, 1000), (560, 1000), (51_000, 10**5)])
+def test_hopeless_is_as_defined(need, n):
+    """The failures so far against the Clopper-Pearson bound of what is missing."""
+    alpha, t = 0.05, n * 6 // 10
+    k = np.arange(need - (n - t), t + 1)  # no more missing than remain
+    missing, left = need - k, n - t
+    critical = lower_bound(np.maximum(missing, 1), left, 0.1 * alpha)
+    against = log_e_value(t - k, t, 1 - critical) >= -math.log(0.9 * alpha)
+    expected = against & (missing > 0) & (k / t < missing / left)
+    found = is_hopeless(k, t, need, n, alpha)
+    assert (found == expected).all() and 0 < expected.sum() < len(expected)
+
+
+def test_hopeless_where_all_that_remain_are_missing():
+    assert is_hopeless(0, 10**6, 1, 10**6 + 1, 0.5)  # one to come, after a million that did not
+    assert not is_hopeless(0, 3, 1, 4, 0.01)
+
+
 def test_hopeless_where_more_are_missing_than_remain():
     assert is_hopeless(0, 51, 950, 1000, 0.001) and is_hopeless(9, 10, 11, 11, 0.5)
     assert not is_hopeless(950, 960, 950, 1000, 0.001)  # they are there already
@@ -683,6 +735,10 @@ def test_looks_grow_by_one_per_cent_at_most():
         (lambda: is_above(1, 2, 0.5, 2, 1e-29), "alpha must be a single number in"),
         (lambda: is_above(1, 2, 0.5, 2, [0.1, 0.2]), "alpha must be a single number in"),
         (lambda: is_above(1, 3, 0.5, 2, 0.1), "t must not exceed n, got t = 3 and n = 2"),
+        (lambda: is_above(1, [2, 3], 0.5, 2, 0.1), "t must not exceed n, got t = 3 and n = 2"),
+        (lambda: is_above(1, 2, 0.0, 2, 0.1), "p must lie strictly between 0 and 1, got 0.0"),
+        (lambda: log_e_value(1, 2, 0.0), "p must lie strictly between 0 and 1, got 0.0"),
+        (lambda: run_lower_bound(0, 0, 2, 0.1), "t must be a whole number from 1 to 10**9, got 0"),
         (lambda: is_hopeless(1, 3, 2, 2, 0.1), "t must not exceed n, got t = 3 and n = 2"),
         (lambda: is_above(1, 2, 0.5, 10**10, 0.1), "n must be a whole number"),
         (lambda: confidence.looks(0), "n must be a whole number from 1"),
