@@ -23,9 +23,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from tqdm import tqdm
-
-from rslib import confidence, evaluation, records, verifier
+from rslib import confidence, evaluation, progress, records, verifier
 
 __all__ = ["main"]
 
@@ -91,7 +89,7 @@ def _train(options: argparse.Namespace) -> int:
         more["weight_decay"] = options.weight_decay
     checkpoint = options.checkpoint or (out.with_suffix(".checkpoint") if options.budget else None)
     began = time.monotonic()
-    with _progress(hyper["epochs"], "epochs") as bar:
+    with progress.bar(hyper["epochs"], "epochs") as bar:
 
         def show(entry: dict) -> None:
             bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
@@ -137,9 +135,10 @@ def _predict(options: argparse.Namespace) -> int:
     dataset = _load(options, "test")
     smoothed, _ = _smoothed(options, dataset)
     indices = _indices(options.indices, len(dataset))
+    images = (dataset.images[idx] for idx in indices)
+    labels = smoothed.predict_many(images, options.n, options.alpha, indices)
     print("idx\tlabel\tpredict")
-    for idx in indices:
-        label = smoothed.predict(dataset.images[idx], options.n, options.alpha, index=idx)
+    for idx, label in zip(indices, labels, strict=True):
         print(f"{idx}\t{dataset.labels[idx]}\t{label}", flush=True)
     return 0
 
@@ -201,23 +200,25 @@ def _certify_share(options: argparse.Namespace, team) -> int:
     if method:
         manifest["method"] = method
     options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
-    right = done = 0
-    began, slowest = time.monotonic(), 0.0
+    done, slowest = 0, 0.0
+    began = started = time.monotonic()
     with ShardedWriter(out, manifest, team) as writer:
         if writer.already_done and team.rank == 0:
             left = len(indices) - writer.already_done
             print(f"{out}: {writer.already_done} rows are there, {left} to do", file=sys.stderr)
-        with _progress(len(writer.todo), "images", hide=team.rank > 0) as bar:
-            for idx in writer.todo:
-                if options.budget and time.monotonic() - began + slowest > options.budget:
-                    break
-                started = time.monotonic()
-                row = _certified_row(smoothed, dataset, idx, options)
-                writer.append(row)
-                done, right = done + 1, right + row.correct
-                bar.set_postfix(right=f"{right / done:.3f}")
-                bar.update()
-                slowest = max(slowest, time.monotonic() - started)
+        found = progress.watch(
+            _certified(smoothed, dataset, writer.todo, options),
+            dataset.labels[writer.todo],
+            hide=team.rank > 0,
+        )
+        for idx, certificate in zip(writer.todo, found, strict=True):
+            row = _row(idx, certificate, int(dataset.labels[idx]), time.monotonic() - started)
+            writer.append(row)
+            done += 1
+            slowest = max(slowest, time.monotonic() - started)
+            started = time.monotonic()
+            if options.budget and started - began + slowest > options.budget:
+                break
         writer.finish()
     if done < len(writer.todo):
         print(f"{out}: {len(writer.todo) - done} rows to do; the same command goes on")
@@ -228,33 +229,35 @@ def _certify_share(options: argparse.Namespace, team) -> int:
     return 0
 
 
-def _certified_row(smoothed, dataset, idx: int, options: argparse.Namespace) -> records.Row:
-    began = time.perf_counter()
-    image = dataset.images[idx]
+def _certified(smoothed, dataset, indices: list[int], options: argparse.Namespace):
+    """What the smoothed classifier certifies at these examples, one after another."""
+    images = (dataset.images[idx] for idx in indices)
     if options.at:
         radii = [float(radius) for radius in options.at]
-        certificate = smoothed.certify_at(
-            image, radii, options.alpha, options.n, options.n0, index=idx
+        return smoothed.certify_at_many(
+            images, radii, options.alpha, options.n, options.n0, indices
         )
-    else:
-        certificate = smoothed.certify(
-            image,
-            options.n0,
-            options.n,
-            options.alpha,
-            index=idx,
-            two_sided=options.two_sided,
-            early_abstain=options.early_abstain,
-            radius_loss=None if options.radius_loss is None else float(options.radius_loss),
-        )
-    label = int(dataset.labels[idx])
+    return smoothed.certify_many(
+        images,
+        options.n0,
+        options.n,
+        options.alpha,
+        indices,
+        two_sided=options.two_sided,
+        early_abstain=options.early_abstain,
+        radius_loss=None if options.radius_loss is None else float(options.radius_loss),
+    )
+
+
+def _row(idx: int, certificate, label: int, seconds: float) -> records.Row:
+    """``seconds``: since the row before."""
     return records.Row(
         idx=idx,
         label=label,
         predict=certificate.label,
         radius=Decimal(f"{certificate.radius:.6f}"),
         correct=certificate.label == label,
-        time=time.perf_counter() - began,
+        time=seconds,
         selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
         estimation={c: k for c, k in enumerate(certificate.counts) if k},
     )
@@ -282,7 +285,6 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
     """Draw the noise of a few randomly chosen rows again and compare the counts."""
     from rslib import datasets, models
     from rslib.engine import Plan
-    from rslib.noise import Purpose
     from rslib.smoothing import SmoothedClassifier
 
     file = records.read_certificates(path)
@@ -310,22 +312,28 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
         plan=plan,
     )
     chosen = random.SystemRandom().sample(file.rows, min(options.replay, len(file.rows)))
-    for row in tqdm(chosen, unit="image", disable=_quiet(), leave=False):
-        for name, purpose in (
-            ("selection", Purpose.SELECTION),
-            ("estimation", Purpose.ESTIMATION),
-        ):
-            recorded = getattr(row, name)
-            # A run that stopped early took the first draws of the same noise.
-            drawn = smoothed.counts(
-                dataset.images[row.idx], sum(recorded.values()), purpose, row.idx
-            )
-            again = {c: k for c, k in enumerate(drawn) if k}
-            if recorded != again:
-                same = False
-                print(f"{path}: idx {row.idx}: {name} counts {recorded}, drawn again: {again}")
+    with progress.bar(len(chosen), "images") as bar:
+        for row in chosen:
+            same &= _redrawn(smoothed, dataset, row, path)
+            bar.update()
     listed = " ".join(str(row.idx) for row in chosen)
     print(f"{path}: {'identical' if same else 'NOT identical'} counts when drawn again: {listed}")
+    return same
+
+
+def _redrawn(smoothed, dataset, row: records.Row, path: Path) -> bool:
+    """Whether a row's noise, drawn again, gives its counts."""
+    from rslib.noise import Purpose
+
+    same = True
+    for name, purpose in (("selection", Purpose.SELECTION), ("estimation", Purpose.ESTIMATION)):
+        recorded = getattr(row, name)
+        # A run that stopped early took the first draws of the same noise.
+        drawn = smoothed.counts(dataset.images[row.idx], sum(recorded.values()), purpose, row.idx)
+        again = {c: k for c, k in enumerate(drawn) if k}
+        if recorded != again:
+            same = False
+            print(f"{path}: idx {row.idx}: {name} counts {recorded}, drawn again: {again}")
     return same
 
 
@@ -459,15 +467,6 @@ def _provenance(options: argparse.Namespace) -> dict:
         "command": options.command_line,
         "date": datetime.date.today().isoformat(),
     }
-
-
-def _quiet() -> bool | None:
-    """Whether to hide progress bars: in CI always, else where standard error is no terminal."""
-    return True if os.environ.get("CI") else None
-
-
-def _progress(total: int, unit: str, hide: bool = False) -> tqdm:
-    return tqdm(total=total, unit=f" {unit}", disable=hide or _quiet())
 
 
 def _own_gpu(device: str, local_rank: int) -> None:

@@ -188,6 +188,10 @@ class Engine:
     ----------
     plan : Plan
         What is in force.
+    packs : bool
+        Whether noisy copies of several jobs share forward passes: where a trial shows that a row's
+        scores depend, in their last bits, on where it stands in the batch, they do not, or the
+        counts of a job would depend on its neighbours. A plain function is taken at its word.
     """
 
     def __init__(
@@ -211,7 +215,7 @@ class Engine:
         dtype = _DTYPES[self.plan.dtype]
         rows = torch.zeros((self.plan.rows, *self.shape), dtype=torch.float32, device=self.device)
         self._noisy = rows
-        self._copy = None
+        self._copy, self.packs = None, True
         if not isinstance(self.base, nn.Module):
             self._forward = lambda batch: self.base(batch.to(dtype))
             return
@@ -235,6 +239,8 @@ class Engine:
             else:
                 ready = frozen
         self._forward = lambda batch: ready(batch.to(dtype))
+        with _threads(self.plan.threads):
+            self.packs = _answers_rows_alike(self._forward, self._noisy)
 
     def _is_stale(self) -> bool:
         """Whether the module's parameters and buffers are no longer those that were copied."""
@@ -304,33 +310,33 @@ class Engine:
         """
         return self._checked_count(jobs).cpu().numpy()
 
-    def answers(self, stream: NoiseStream, n: int) -> np.ndarray:
-        """Classify n noisy copies, as `count` does, and give the answers one by one.
+    def answers_each(self, jobs: Sequence[tuple[NoiseStream, int]]) -> list[np.ndarray]:
+        """Classify noisy copies, as `count_each` does, and give the answers one by one.
 
-        A sequential run looks at them on the way. Any n costs whole forward passes, so ask for
-        multiples of ``plan.rows``: the answers are then those that `count` would have counted,
-        however many calls they are taken in.
+        A sequential run looks at them on the way. The answers are those that `count` would have
+        counted, however many calls they are taken in, and whatever they are packed with; where
+        ``packs`` is False, only if n is a multiple of ``plan.rows`` in all calls but the last.
 
         Parameters
         ----------
-        stream : rslib.noise.NoiseStream
-            Where the noisy copies come from.
-        n : int
-            How many.
+        jobs : sequence of (NoiseStream, int)
+            A stream and the number of copies wanted from it. Whole forward passes are run: ask for
+            a multiple of ``plan.rows`` in all.
 
         Returns
         -------
-        numpy.ndarray
-            Int64 (n,), the classes in the order of the draws.
+        list of numpy.ndarray
+            Int64 (n,) for each job, the classes in the order of the draws.
 
         Raises
         ------
         ValueError
             As `count`.
         """
-        answers = torch.empty(n, dtype=torch.int64, device=self.device)
-        self._checked_count([(stream, n)], answers)
-        return answers.cpu().numpy()
+        sizes = [n for _, n in jobs]
+        answers = torch.empty(sum(sizes), dtype=torch.int64, device=self.device)
+        self._checked_count(jobs, answers)
+        return np.split(answers.cpu().numpy(), np.cumsum(sizes)[:-1])
 
     def _checked_count(
         self, jobs: Sequence[tuple[NoiseStream, int]], answers: Tensor | None = None
@@ -362,7 +368,7 @@ class Engine:
         lowest, highest = torch.zeros(2, device=self.device)
         done = 0
         with torch.inference_mode(), _threads(self.plan.threads):
-            for parts in _passes([n for _, n in jobs], self.plan.rows):
+            for parts in _passes([n for _, n in jobs], self.plan.rows, self.packs):
                 # The rows that a short last pass leaves over keep older noise and are not counted.
                 for job, start, stop in parts:
                     jobs[job][0].fill(self._noisy[start:stop])
@@ -379,11 +385,15 @@ class Engine:
         return counts, torch.isfinite(lowest) & torch.isfinite(highest)
 
 
-def _passes(sizes: Sequence[int], rows: int) -> Iterator[list[tuple[int, int, int]]]:
-    """Cut jobs of these sizes, laid end to end, into forward passes of so many rows.
+def _passes(
+    sizes: Sequence[int], rows: int, packed: bool = True
+) -> Iterator[list[tuple[int, int, int]]]:
+    """Cut jobs of these sizes into forward passes of so many rows: (job, first row, last row + 1).
 
     >>> list(_passes([3, 4], 5))
     [[(0, 0, 3), (1, 3, 5)], [(1, 0, 2)]]
+    >>> list(_passes([3, 4], 5, packed=False))
+    [[(0, 0, 3)], [(1, 0, 4)]]
     """
     parts, used = [], 0
     for job, left in enumerate(sizes):
@@ -391,11 +401,23 @@ def _passes(sizes: Sequence[int], rows: int) -> Iterator[list[tuple[int, int, in
             take = min(left, rows - used)
             parts.append((job, used, used + take))
             left, used = left - take, used + take
-            if used == rows:
+            if used == rows or (not packed and not left):
                 yield parts
                 parts, used = [], 0
     if parts:
         yield parts
+
+
+def _answers_rows_alike(forward: Callable[[Tensor], Tensor], example: Tensor) -> bool:
+    """Whether the scores of a row are the same, bit for bit, wherever it stands in the batch."""
+    generator = torch.Generator(example.device).manual_seed(0)
+    probe = torch.empty_like(example).uniform_(generator=generator)
+    moved = torch.empty_like(example).copy_(probe.roll(1, 0))
+    with torch.inference_mode():
+        here, there = forward(probe), forward(moved)
+    if not isinstance(here, Tensor) or here.dim() != 2:
+        return True  # that is refused where scores are used
+    return torch.equal(here.roll(1, 0), there)
 
 
 def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | None:

@@ -8,9 +8,10 @@ the smoothed version of that classifier (chapter 12).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from numbers import Integral, Real
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from rslib import certificates, confidence
 from rslib.engine import Engine, Plan, default_plan
-from rslib.noise import FloatGaussian, GridGaussian, Purpose
+from rslib.noise import FloatGaussian, GridGaussian, NoiseStream, Purpose
 
 __all__ = ["ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"]
 
@@ -30,6 +31,10 @@ ABSTAIN = -1
 # A stored radius is below the computed one by this much and then cut to six decimals: more than
 # every rounding error on the way, by orders of magnitude.
 _MARGIN = 1e-9
+# A group that shares forward passes fills this many: little of the last one is lost.
+_PASSES_SHARED = 8
+# Runs share a pass only while each gets this many rows of it: looking costs time, too.
+_LEAST_SHARE = 1024
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,19 @@ def _listed(radii: Sequence[float]) -> str:
     return ", ".join(f"{radius:g}" for radius in radii)
 
 
+#: At which looks, k of t answers being the label's, a run stops.
+_Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Example:
+    """An example as the noise wants it, what rounding it costs in radius, and its index."""
+
+    prepared: Tensor
+    cost: float
+    index: int
+
+
 class SmoothedClassifier:
     """A base classifier smoothed by Gaussian noise.
 
@@ -305,9 +323,8 @@ class SmoothedClassifier:
             Int64 (K,), summing to n.
         """
         _check_count("n", n, 1, confidence.LARGEST_N)
-        _check_count("index", index, 0)
-        prepared, _ = self._prepare(x)
-        return self._count(prepared, index, (purpose, n))[0]
+        ((_, (counts,)),) = self._fixed(self._examples([x], [index]), (purpose, n))
+        return counts
 
     def _prepare(self, x: Tensor | np.ndarray) -> tuple[Tensor, float]:
         """x as the noise wants it, and how much radius rounding it costs."""
@@ -320,13 +337,92 @@ class SmoothedClassifier:
         cost = float(moved.norm()) + step * math.sqrt(moved.numel()) / 2
         return nearest, cost * (1 + 1e-9)
 
-    def _count(self, prepared: Tensor, index: int, *wanted: tuple[Purpose, int]) -> np.ndarray:
-        """Counts (len(wanted), K) of so many copies for each purpose."""
-        jobs = [
-            (self.noise.stream(prepared, self.seed, purpose, index, device=self.device), n)
-            for purpose, n in wanted
-        ]
-        return self.engine(prepared.shape).count_each(jobs)
+    def _examples(
+        self, xs: Iterable[Tensor | np.ndarray], indices: Iterable[int] | None
+    ) -> Iterator[_Example]:
+        """Each of xs made ready, with its index: 0, 1, 2, ... where none are given."""
+        xs, none = iter(xs), object()
+        for index in count() if indices is None else indices:
+            _check_count("index", index, 0)
+            x = next(xs, none)
+            if x is none and indices is not None:
+                raise ValueError(f"xs must have an example for each of indices, none for {index}")
+            if x is none:
+                return
+            yield _Example(*self._prepare(x), int(index))
+        if next(xs, none) is not none:
+            raise ValueError("indices must have one for each of xs, got fewer")
+
+    def _stream(self, example: _Example, purpose: Purpose) -> NoiseStream:
+        return self.noise.stream(
+            example.prepared, self.seed, purpose, example.index, device=self.device
+        )
+
+    def _fixed(
+        self, examples: Iterator[_Example], *wanted: tuple[Purpose, int]
+    ) -> Iterator[tuple[_Example, np.ndarray]]:
+        """Examples with counts (len(wanted), K), of so many copies for each purpose.
+
+        Where one example's copies do not fill several forward passes, examples share them.
+        """
+        group: list[_Example] = []
+        for example in examples:
+            if group and example.prepared.shape != group[0].prepared.shape:
+                yield from self._fixed_group(group, wanted)
+                group = []
+            group.append(example)
+            rows = self.engine(example.prepared.shape).plan.rows
+            if len(group) * sum(n for _, n in wanted) >= _PASSES_SHARED * rows:
+                yield from self._fixed_group(group, wanted)
+                group = []
+        yield from self._fixed_group(group, wanted)
+
+    def _fixed_group(
+        self, group: list[_Example], wanted: Sequence[tuple[Purpose, int]]
+    ) -> Iterator[tuple[_Example, np.ndarray]]:
+        if group:
+            jobs = [(self._stream(one, purpose), n) for one in group for purpose, n in wanted]
+            counts = self.engine(group[0].prepared.shape).count_each(jobs)
+            yield from zip(group, counts.reshape(len(group), len(wanted), -1), strict=True)
+
+    def _sequential(
+        self, examples: Iterator[_Example], n0: int, n: int, rule: Callable[[_Example], _Rule]
+    ) -> Iterator[tuple[_Example, np.ndarray, np.ndarray]]:
+        """Examples, in order, with the counts of their selection and of their estimation.
+
+        The latter are those of the first of n samples at which the example's rule says to stop.
+        Runs go side by side where the forward passes are wide enough for several: each takes its
+        share of a pass, and where one stops the next begins.
+        """
+        active: list[_Run] = []
+        waiting: list[_Run] = []  # in order; the first is the next to be handed out
+        more = True
+        while more or waiting:
+            while more and (not active or len(active) < active[0].abreast):
+                # Not far ahead of the first that is not done, or a break would lose much.
+                if len(waiting) >= 4 * (active[0].abreast if active else 1):
+                    break
+                example = next(examples, None)
+                if more := example is not None:
+                    streams = [self._stream(example, purpose)
+                               for purpose in (Purpose.SELECTION, Purpose.ESTIMATION)]  # fmt: skip
+                    engine = self.engine(example.prepared.shape)
+                    run = _Run(example, *streams, int(n0), int(n), rule(example), engine)
+                    active.append(run)
+                    waiting.append(run)
+            # One engine at a time: the runs of other shapes wait.
+            together = [run for run in active if run.engine is active[0].engine]
+            jobs = [run.jobs(len(together)) for run in together]
+            if together:
+                answers = iter(
+                    together[0].engine.answers_each([job for one in jobs for job in one])
+                )
+            for run, asked in zip(together, jobs, strict=True):
+                run.take([next(answers) for _ in asked])
+            active = [run for run in active if not run.done]
+            while waiting and waiting[0].done:
+                run = waiting.pop(0)
+                yield run.example, run.selection, run.counts
 
     def predict(
         self, x: Tensor | np.ndarray, n: int = 1000, alpha: float = 0.001, index: int = 0
@@ -360,15 +456,49 @@ class SmoothedClassifier:
         Cohen et al. 2019, PREDICT). The n noise vectors differ from exact ones with probability at
         most n times the total variation distance, which is taken off alpha.
         """
+        (label,) = self.predict_many([x], n, alpha, [index])
+        return label
+
+    def predict_many(
+        self,
+        xs: Iterable[Tensor | np.ndarray],
+        n: int = 1000,
+        alpha: float = 0.001,
+        indices: Iterable[int] | None = None,
+    ) -> Iterator[int]:
+        """What `predict` returns for each of several examples, which share forward passes.
+
+        Parameters
+        ----------
+        xs : iterable of Tensor or numpy.ndarray
+            Examples, as for `predict`; an array (B, \\*shape) is one.
+        n, alpha
+            As for `predict`, for each example.
+        indices : iterable of int, optional
+            Name the examples' noise, see `counts`; default 0, 1, 2, ...
+
+        Returns
+        -------
+        iterator of int
+            A class or `ABSTAIN` for each example, in order, as it is found.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `predict`; for an example, when its turn comes.
+        """
         _check_count("n", n, 1, confidence.LARGEST_N)
-        _check_count("index", index, 0)
         alpha = _check_alpha(alpha)
-        prepared, _ = self._prepare(x)
-        level = alpha - n * self.noise.total_variation(prepared.numel())
-        counts = self._count(prepared, index, (Purpose.PREDICTION, n))[0]
-        second, first = np.argsort(counts, kind="stable")[-2:]
-        pvalue = confidence.hung_fithian_pvalue(int(counts[first]), int(counts[second]))
-        return int(first) if pvalue <= level else ABSTAIN
+
+        def labels() -> Iterator[int]:
+            found = self._fixed(self._examples(xs, indices), (Purpose.PREDICTION, n))
+            for example, (counts,) in found:
+                level = alpha - n * self.noise.total_variation(example.prepared.numel())
+                second, first = np.argsort(counts, kind="stable")[-2:]
+                pvalue = confidence.hung_fithian_pvalue(int(counts[first]), int(counts[second]))
+                yield int(first) if pvalue <= level else ABSTAIN
+
+        return labels()
 
     def certify(
         self,
@@ -424,30 +554,100 @@ class SmoothedClassifier:
         ----------
         cohen2019, Theorem 1 and Algorithm 1; clopper1934. Chapter 8; chapter 13 for early stops.
         """
+        (certificate,) = self.certify_many(
+            [x],
+            n0,
+            n,
+            alpha,
+            [index],
+            two_sided,
+            early_abstain=early_abstain,
+            radius_loss=radius_loss,
+        )
+        return certificate
+
+    def certify_many(
+        self,
+        xs: Iterable[Tensor | np.ndarray],
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        indices: Iterable[int] | None = None,
+        two_sided: bool = False,
+        *,
+        early_abstain: bool = False,
+        radius_loss: float | None = None,
+    ) -> Iterator[Certificate]:
+        """What `certify` returns for each of several examples, which share forward passes.
+
+        They do where one example's noisy copies would leave a pass half empty; the certificates
+        are the same.
+
+        Parameters
+        ----------
+        xs : iterable of Tensor or numpy.ndarray
+            Examples, as for `certify`; an array (B, \\*shape) is one.
+        n0, n, alpha, two_sided, early_abstain, radius_loss
+            As for `certify`, for each example: the probability is alpha for each, not for all.
+        indices : iterable of int, optional
+            Name the examples' noise, see `counts`; default 0, 1, 2, ...
+
+        Returns
+        -------
+        iterator of Certificate
+            One for each example, in order, as it is found.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `certify`; for an example, when its turn comes.
+        """
         _check_count("n0", n0, 1, confidence.LARGEST_N)
         _check_count("n", n, 1, confidence.LARGEST_N)
-        _check_count("index", index, 0)
         sequential = early_abstain or radius_loss is not None
         if sequential and two_sided:
             raise ValueError("two_sided must be False where a run may stop early, got True")
         alpha = _check_sequential_alpha(alpha) if sequential else _check_alpha(alpha)
         if radius_loss is not None:
             radius_loss = _check_radius("radius_loss", radius_loss)
-        prepared, cost = self._prepare(x)
-        variation = self.noise.total_variation(prepared.numel())
-        wanted = [(Purpose.SELECTION, n0)]
-        if not sequential:
-            # In the same forward passes: the second count does not wait for the first.
-            wanted.append((Purpose.ESTIMATION, n))
-        selection, *estimation = self._count(prepared, index, *wanted)
-        label = int(np.argmax(selection))
-        if not sequential:
-            (counts,) = estimation
-        else:
+        examples = self._examples(xs, indices)
+
+        def rule(example: _Example) -> _Rule:
+            variation = self.noise.total_variation(example.prepared.numel())
             stop = self._undecidable(n, alpha, variation, radius_loss is not None)
             if radius_loss is not None:
                 stop = self._close_enough(n, alpha, variation, radius_loss, stop)
-            counts = self._count_until(stop, label, prepared, n, index)
+            return stop
+
+        def found() -> Iterator[tuple[_Example, np.ndarray, np.ndarray]]:
+            if sequential:
+                yield from self._sequential(examples, n0, n, rule)
+                return
+            # In the same forward passes: the second count does not wait for the first.
+            wanted = (Purpose.SELECTION, n0), (Purpose.ESTIMATION, n)
+            for example, (selection, counts) in self._fixed(examples, *wanted):
+                yield example, selection, counts
+
+        return (
+            self._certificate(*one, n0, n, alpha, two_sided, early_abstain, radius_loss)
+            for one in found()
+        )
+
+    def _certificate(
+        self,
+        example: _Example,
+        selection: np.ndarray,
+        counts: np.ndarray,
+        n0: int,
+        n: int,
+        alpha: float,
+        two_sided: bool,
+        early_abstain: bool,
+        radius_loss: float | None,
+    ) -> Certificate:
+        """The certificate that counts give."""
+        cost, variation = example.cost, self.noise.total_variation(example.prepared.numel())
+        label = int(np.argmax(selection))
         samples = int(counts.sum())
         p_b_upper = None
         if radius_loss is not None:
@@ -550,43 +750,85 @@ class SmoothedClassifier:
         >>> decision.verdicts, decision.radius, decision.samples < 200
         ((True, False), 0.25, True)
         """
+        (decision,) = self.certify_at_many([x], radius, alpha, n_max, n0, [index])
+        return decision
+
+    def certify_at_many(
+        self,
+        xs: Iterable[Tensor | np.ndarray],
+        radius: float | Sequence[float],
+        alpha: float = 0.001,
+        n_max: int = 100_000,
+        n0: int = 100,
+        indices: Iterable[int] | None = None,
+    ) -> Iterator[Decision]:
+        """What `certify_at` returns for each of several examples, which share forward passes.
+
+        Parameters
+        ----------
+        xs : iterable of Tensor or numpy.ndarray
+            Examples, as for `certify_at`; an array (B, \\*shape) is one.
+        radius, alpha, n_max, n0
+            As for `certify_at`, for each example: the probability is alpha for each, not for all.
+        indices : iterable of int, optional
+            Name the examples' noise, see `counts`; default 0, 1, 2, ...
+
+        Returns
+        -------
+        iterator of Decision
+            One for each example, in order, as it is found.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `certify_at`; for an example, when its turn comes.
+        """
         _check_count("n0", n0, 1, confidence.LARGEST_N)
         _check_count("n_max", n_max, 1, confidence.LARGEST_N)
-        _check_count("index", index, 0)
         alpha = _check_sequential_alpha(alpha)
         radii = tuple(radius) if np.ndim(radius) else (radius,)
         if not radii:
             raise ValueError("radius must not be empty")
         radii = tuple(_check_radius("radius", one) for one in radii)
-        prepared, cost = self._prepare(x)
-        variation = self.noise.total_variation(prepared.numel())
-        selection = self._count(prepared, index, (Purpose.SELECTION, n0))[0]
-        label = int(np.argmax(selection))
-        p = np.array([self._probability(one + cost, variation) for one in radii])
-        need = np.array([confidence.needed(float(one), int(n_max), alpha) for one in p])
+        examples = self._examples(xs, indices)
 
-        def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
-            k, t = k[:, None], t[:, None]
-            above = confidence.is_above(k, t, p, n_max, alpha)
-            return (above | confidence.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
+        def thresholds(example: _Example) -> np.ndarray:
+            variation = self.noise.total_variation(example.prepared.numel())
+            return np.array([self._probability(one + example.cost, variation) for one in radii])
 
-        counts = self._count_until(decided, label, prepared, n_max, index)
-        verdicts = confidence.is_above(int(counts[label]), int(counts.sum()), p, n_max, alpha)
-        return Decision(
-            label=label if verdicts.any() else ABSTAIN,
-            radii=radii,
-            verdicts=tuple(map(bool, verdicts)),
-            counts=tuple(map(int, counts)),
-            selection_counts=tuple(map(int, selection)),
-            n0=int(n0),
-            n_max=int(n_max),
-            alpha=alpha,
-            sigma=self.sigma,
-            noise=self.noise.name,
-            step=self.noise.step,
-            total_variation=variation,
-            rounding_cost=cost,
-        )
+        def rule(example: _Example) -> _Rule:
+            p = thresholds(example)
+            need = np.array([confidence.needed(float(one), int(n_max), alpha) for one in p])
+
+            def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+                k, t = k[:, None], t[:, None]
+                above = confidence.is_above(k, t, p, n_max, alpha)
+                return (above | confidence.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
+
+            return decided
+
+        def decisions() -> Iterator[Decision]:
+            for example, selection, counts in self._sequential(examples, n0, n_max, rule):
+                label, p = int(np.argmax(selection)), thresholds(example)
+                k, t = int(counts[label]), int(counts.sum())
+                verdicts = confidence.is_above(k, t, p, n_max, alpha)
+                yield Decision(
+                    label=label if verdicts.any() else ABSTAIN,
+                    radii=radii,
+                    verdicts=tuple(map(bool, verdicts)),
+                    counts=tuple(map(int, counts)),
+                    selection_counts=tuple(map(int, selection)),
+                    n0=int(n0),
+                    n_max=int(n_max),
+                    alpha=alpha,
+                    sigma=self.sigma,
+                    noise=self.noise.name,
+                    step=self.noise.step,
+                    total_variation=self.noise.total_variation(example.prepared.numel()),
+                    rounding_cost=example.cost,
+                )
+
+        return decisions()
 
     def _probability(self, radius: float, variation: float) -> float:
         """What the sampled share must exceed for a radius, rounded up."""
@@ -615,38 +857,58 @@ class SmoothedClassifier:
 
         return stop
 
-    def _count_until(
-        self,
-        stop: Callable[[np.ndarray, np.ndarray], np.ndarray],
-        label: int,
-        prepared: Tensor,
-        n: int,
-        index: int,
-    ) -> np.ndarray:
-        """Counts of the first of n estimation samples after which stop(k, t) holds.
 
-        k of t answers are ``label``, for every t at which the run is looked at. Forward passes are
-        whole, as they are where nothing stops: the counts are those of the first t samples then.
-        """
-        engine = self.engine(prepared.shape)
-        stream = self.noise.stream(
-            prepared, self.seed, Purpose.ESTIMATION, index, device=self.device
-        )
-        counts, rows = np.zeros(self.num_classes, dtype=np.int64), engine.plan.rows
-        looks = confidence.looks(n)
-        drawn = 0
-        while drawn < n:
-            passes = max(1, drawn // (100 * rows))  # no more than lie between two looks
-            answers = engine.answers(stream, min(passes * rows, n - drawn))
-            ends = looks[(looks > drawn) & (looks <= drawn + len(answers))]
-            k = counts[label] + np.cumsum(answers == label)[ends - drawn - 1]
-            stops = ends[stop(k, ends)] if len(ends) else ends
-            drawn += len(answers)
-            if len(stops):
-                answers = answers[: len(answers) - (drawn - stops[0])]
-                drawn = n
-            counts += np.bincount(answers, minlength=self.num_classes)
-        return counts
+class _Run:
+    """A run of one example that may stop: what it asks for, and what it makes of the answers."""
+
+    def __init__(
+        self,
+        example: _Example,
+        selection: NoiseStream,
+        estimation: NoiseStream,
+        n0: int,
+        n: int,
+        rule: _Rule,
+        engine: Engine,
+    ) -> None:
+        self.example, self.engine = example, engine
+        self.selection = self.counts = np.zeros(engine.num_classes, dtype=np.int64)
+        self.done = False
+        self._streams, self._n0, self._n, self._rule = (selection, estimation), n0, n, rule
+        self._looks, self._drawn = confidence.looks(n), 0
+
+    @property
+    def abreast(self) -> int:
+        """How many runs go side by side."""
+        return max(1, self.engine.plan.rows // _LEAST_SHARE) if self.engine.packs else 1
+
+    def jobs(self, runs: int) -> list[tuple[NoiseStream, int]]:
+        """What it wants from passes that are shared by so many runs."""
+        rows = self.engine.plan.rows
+        share = max(1, rows // runs) if self.engine.packs else rows
+        selection, estimation = self._streams
+        if self._drawn:
+            # Alone, no more than lies between two looks; among others its share of one pass.
+            passes = max(1, self._drawn // (100 * rows)) if runs == 1 else 1
+            return [(estimation, min(passes * share, self._n - self._drawn))]
+        wanted = share - self._n0 % share if self.engine.packs else rows
+        return [(selection, self._n0), (estimation, min(wanted, self._n))]
+
+    def take(self, answers: list[np.ndarray]) -> None:
+        """Count the answers, up to the first look at which the rule says to stop."""
+        classes = self.engine.num_classes
+        if not self._drawn:
+            self.selection = np.bincount(answers.pop(0), minlength=classes)
+        (found,) = answers
+        label, end = np.argmax(self.selection), self._drawn + len(found)
+        looks = self._looks[(self._looks > self._drawn) & (self._looks <= end)]
+        k = self.counts[label] + np.cumsum(found == label)[looks - self._drawn - 1]
+        stops = looks[self._rule(k, looks)] if len(looks) else looks
+        if len(stops):
+            found = found[: stops[0] - self._drawn]
+        self.counts = self.counts + np.bincount(found, minlength=classes)
+        self.done = len(stops) > 0 or end == self._n
+        self._drawn = end
 
 
 def _round_down(radius: float) -> float:

@@ -324,19 +324,19 @@ def test_interrupt_leaves_a_valid_file_and_says_how_to_go_on(
     weights, tmp_path, capsys, monkeypatch
 ):
     out = tmp_path / "sigma_0.25.tsv"
-    certify_row, done = cli._certified_row, []
+    row, done = cli._row, []
 
     def interrupted(*arguments):
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(1)
-        return certify_row(*arguments)
+        return row(*arguments)
 
-    monkeypatch.setattr(cli, "_certified_row", interrupted)
+    monkeypatch.setattr(cli, "_row", interrupted)
     assert certify(weights, out) == 130
     assert "the same command goes on where it stopped" in capsys.readouterr().err
     assert len(records.read_certificates(out).rows) == 2
-    monkeypatch.setattr(cli, "_certified_row", certify_row)
+    monkeypatch.setattr(cli, "_row", row)
     assert certify(weights, out) == 0
     assert records.read_certificates(out).complete
 

@@ -297,10 +297,10 @@ def test_answers_are_those_that_count_counts(network, rows):
     """Whatever the calls they are taken in, as long as the passes are whole."""
     network.eval()
     engine = Engine(network, 3, SHAPE, Plan("eager", rows=rows))
-    whole = engine.answers(stream(), 200)
+    whole = engine.answers_each([(stream(), 200)])[0]
     assert whole.shape == (200,) and whole.dtype == np.int64
     one = stream()
-    pieces = [engine.answers(one, n) for n in (2 * rows, rows, 200 - 3 * rows)]
+    pieces = [engine.answers_each([(one, n)])[0] for n in (2 * rows, rows, 200 - 3 * rows)]
     assert np.array_equal(np.concatenate(pieces), whole)
     assert np.array_equal(np.bincount(whole, minlength=3), engine.count(stream(), 200))
     noisy = torch.empty(200, *SHAPE)
@@ -313,4 +313,4 @@ def test_answers_are_those_that_count_counts(network, rows):
 def test_answers_refuse_what_count_refuses(network):
     engine = Engine(lambda x: torch.full((len(x), 3), float("nan")), 3, SHAPE)
     with pytest.raises(ValueError, match="finite scores"):
-        engine.answers(stream(), 10)
+        engine.answers_each([(stream(), 10)])

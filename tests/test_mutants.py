@@ -72,7 +72,7 @@ MUTANTS = {
         "confidence", "successes = np.maximum(k, 1)", "successes = np.minimum(k + 1, n)"
     ),
     "selection samples used again": Mutant(
-        "smoothing", "(Purpose.ESTIMATION, n))", "(Purpose.SELECTION, n))"
+        "smoothing", "(Purpose.ESTIMATION, n)\n", "(Purpose.SELECTION, n)\n"
     ),
     "class chosen from the estimation samples": Mutant(
         "smoothing",
@@ -92,7 +92,7 @@ MUTANTS = {
         "smoothing", "_round_down(radius - cost)", "_round_down(radius)"
     ),
     "test at alpha, the sampler's error ignored": Mutant(
-        "smoothing", "alpha - n * self.noise.total_variation(prepared.numel())", "2 * alpha"
+        "smoothing", "alpha - n * self.noise.total_variation(example.prepared.numel())", "2 * alpha"
     ),
     "half a step forgotten in rounding": Mutant("noise", "lowest - reach", "lowest - reach - 1"),
     "sigma for 1/sigma": Mutant("noise", "self.sigma / self.step", "self.step / self.sigma"),
@@ -175,18 +175,28 @@ MUTANTS = {
     ),
     "selection samples looked at again": Mutant(
         "smoothing",
-        "prepared, self.seed, Purpose.ESTIMATION, index",
-        "prepared, self.seed, Purpose.SELECTION, index",
+        "for purpose in (Purpose.SELECTION, Purpose.ESTIMATION)]",
+        "for purpose in (Purpose.SELECTION, Purpose.SELECTION)]",
     ),
     "sampler's error ignored in sequential runs": Mutant(
         "smoothing", "* (1 + 4e-15) + variation", "* (1 + 4e-15)"
     ),
     "cost of rounding the input forgotten in sequential runs": Mutant(
-        "smoothing", "self._probability(one + cost, variation)", "self._probability(one, variation)"
+        "smoothing",
+        "self._probability(one + example.cost, variation)",
+        "self._probability(one, variation)",
     ),
     "stops when one radius is decided": Mutant("smoothing", ".all(axis=1)", ".any(axis=1)"),
     "one answer of the stop too many": Mutant(
-        "smoothing", "- (drawn - stops[0])]", "- (drawn - stops[0]) + 1]"
+        "smoothing", "found[: stops[0] - self._drawn]", "found[: stops[0] - self._drawn + 1]"
+    ),
+    "answers given to the next run": Mutant(
+        "smoothing",
+        "for run, asked in zip(together, jobs, strict=True):",
+        "for run, asked in zip(together[1:] + together[:1], jobs, strict=True):",
+    ),
+    "counts given to the next example": Mutant(
+        "smoothing", "yield from zip(group, counts", "yield from zip(group[::-1], counts"
     ),
     "ordinary bound after an early stop": Mutant("smoothing", "elif samples < n:", "elif False:"),
     "answers in another order": Mutant(
