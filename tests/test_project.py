@@ -45,6 +45,7 @@ ARROWS = {
     "evaluation": {"records", "confidence"},
     "plotting": {"evaluation", "certificates", "records"},
     "interactive": {"evaluation", "certificates", "records"},
+    "progress": set(),
     "exercises": {"certificates", "confidence"},
 }
 ARROWS["cli"] = set(ARROWS)
