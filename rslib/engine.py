@@ -144,25 +144,34 @@ def fastest_plan(
     """
     start = replace(default_plan(base, shape, device), dtype=dtype)
     backends = ["callable"] if start.backend == "callable" else ["eager", "frozen"]
-    sizes = [max(1, start.rows * factor // 2) for factor in (1, 2, 4)]
+    # A GPU has the room for more; what turns out too large for it is left out.
+    factors = (1, 2, 4) if torch.device(device).type == "cpu" else (1, 2, 4, 8, 16)
+    sizes = [max(1, start.rows * factor // 2) for factor in factors]
     # With noise: it shares the processor's cache with the network, which favours larger batches.
     stream = FloatGaussian(1).stream(torch.zeros(shape), 0, Purpose.TRAINING, 0, start.device)
-    best, best_time = start, math.inf
-    for backend in backends:
-        for rows in sizes:
-            plan = replace(start, backend=backend, rows=rows)
+
+    def seconds(plan: Plan) -> float:
+        """For a copy; infinite where the plan cannot be kept, or the memory does not suffice."""
+        taken = math.inf
+        try:
             engine = Engine(base, num_classes, shape, plan)
-            if engine.plan.backend != backend:
-                continue
-            copies = max(sizes) // rows * rows
-            engine.count(stream, rows)
-            for _ in range(repeats):
-                began = time.perf_counter()
-                engine.count(stream, copies)
-                taken = (time.perf_counter() - began) / copies
-                if taken < best_time:
-                    best, best_time = plan, taken
-    return best
+            if engine.plan.backend == plan.backend:
+                copies = max(sizes) // plan.rows * plan.rows
+                engine.count(stream, plan.rows)
+                for _ in range(repeats):
+                    began = time.perf_counter()
+                    engine.count(stream, copies)
+                    taken = min(taken, (time.perf_counter() - began) / copies)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+        return taken
+
+    while True:
+        plans = [replace(start, backend=b, rows=rows) for b in backends for rows in sizes]
+        times = [seconds(plan) for plan in plans]
+        if min(times) < math.inf or sizes == [1]:
+            return plans[times.index(min(times))]
+        sizes = [max(1, sizes[0] // 2)]
 
 
 class Engine:

@@ -188,6 +188,21 @@ def test_fastest_plan_is_usable():
     assert plan.backend in ("eager", "frozen") and plan.rows in (512, 1024, 2048)
 
 
+@pytest.mark.parametrize("room", [1000, 100, 1])
+def test_fastest_plan_keeps_to_the_memory(room):
+    """Sizes that do not fit are left out, however small the first that does."""
+    tried = []
+
+    def base(batch):
+        tried.append(len(batch))
+        if len(batch) > room:
+            raise torch.OutOfMemoryError("out of memory")
+        return torch.zeros(len(batch), 3)
+
+    plan = fastest_plan(base, 3, (1, 8, 8), repeats=1)
+    assert room / 2 < plan.rows <= room < max(tried) == 2048
+
+
 def test_bfloat16_is_another_classifier(network):
     network.eval()
     half = Engine(network, 3, SHAPE, Plan("eager", dtype="bfloat16")).count(stream(), 2000)
