@@ -27,7 +27,7 @@ from rslib.noise import FloatGaussian, NoiseStream, Purpose
 
 __all__ = ["BACKENDS", "Engine", "Plan", "default_plan", "fastest_plan"]
 
-BACKENDS = ("callable", "eager", "frozen")
+BACKENDS = ("callable", "eager", "frozen", "compiled")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Values in one forward pass: large enough to keep a core busy, small enough for its cache.
 _VALUES_PER_PASS = 2**16
@@ -39,9 +39,10 @@ class Plan:
 
     Attributes
     ----------
-    backend : {"callable", "eager", "frozen"}
+    backend : {"callable", "eager", "frozen", "compiled"}
         ``callable`` calls the base classifier as it is; ``eager`` a copy in evaluation mode;
-        ``frozen`` a traced, frozen copy.
+        ``frozen`` a traced, frozen copy; ``compiled`` one compiled by `torch.compile`, which needs
+        a C++ compiler on the CPU.
     dtype : {"float32", "bfloat16", "float16"}
         Number type of weights and inputs. Another type is another base classifier.
     rows : int
@@ -170,8 +171,14 @@ def fastest_plan(
         plans = [replace(start, backend=b, rows=rows) for b in backends for rows in sizes]
         times = [seconds(plan) for plan in plans]
         if min(times) < math.inf or sizes == [1]:
-            return plans[times.index(min(times))]
+            break
         sizes = [max(1, sizes[0] // 2)]
+    best = plans[times.index(min(times))]
+    if best.backend != "callable" and torch.device(device).type != "cpu":
+        # It takes a minute to compile, so at one size only; and pays on a GPU at most.
+        compiled = replace(best, backend="compiled")
+        best = compiled if seconds(compiled) < min(times) else best
+    return best
 
 
 class Engine:
@@ -189,9 +196,10 @@ class Engine:
     shape : tuple of int
         Shape of one example.
     plan : Plan, optional
-        Default: `default_plan`. A module that cannot be frozen faithfully (its trace warns, or
-        gives other scores on random inputs) runs with the backend ``eager``; see the attribute
-        ``plan``. Ask for ``eager`` where a module branches on rare inputs: no trace shows that.
+        Default: `default_plan`. A module that cannot be frozen or compiled faithfully (its trace
+        warns, or it gives other scores on random inputs) runs with the backend ``eager``; see the
+        attribute ``plan``. Ask for ``eager`` where a module branches on rare inputs: no trace shows
+        that.
 
     Attributes
     ----------
@@ -241,12 +249,12 @@ class Engine:
             self._noisy = rows.to(memory_format=torch.channels_last)
         if self.plan.backend == "callable":
             raise ValueError("backend 'callable' is for plain functions, got a torch module")
-        if self.plan.backend == "frozen":
-            frozen = _freeze(ready, self._noisy.to(dtype))
-            if frozen is None:
+        if self.plan.backend in _WAYS:
+            faster = _faithful(_WAYS[self.plan.backend], ready, self._noisy.to(dtype))
+            if faster is None:
                 self.plan = replace(self.plan, backend="eager")
             else:
-                ready = frozen
+                ready = faster
         self._forward = lambda batch: ready(batch.to(dtype))
         with _threads(self.plan.threads):
             self.packs = _answers_rows_alike(self._forward, self._noisy)
@@ -429,8 +437,23 @@ def _answers_rows_alike(forward: Callable[[Tensor], Tensor], example: Tensor) ->
     return torch.equal(here.roll(1, 0), there)
 
 
-def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | None:
-    """The module traced and frozen, or None where its trace is not faithful.
+def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
+    traced = torch.jit.trace(ready, example, check_trace=False)
+    return torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+
+
+def _compile(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
+    compiled = torch.compile(ready, fullgraph=True, dynamic=False, options={"freezing": True})
+    with torch.inference_mode():
+        compiled(example)
+    return compiled
+
+
+_WAYS = {"frozen": _freeze, "compiled": _compile}
+
+
+def _faithful(way: Callable, ready: nn.Module, example: Tensor) -> Callable | None:
+    """The module made faster in this way, or None where it is not the same function then.
 
     A trace is a recording: a module that branches on its input makes the tracer warn, one that
     draws random numbers outside torch gives other scores the next time. Both stay eager.
@@ -445,19 +468,22 @@ def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor] | N
         # As an error the warning may get lost on its way out of the tracer.
         warnings.simplefilter("always")
         try:
-            traced = torch.jit.trace(ready, example, check_trace=False)
+            faster = way(ready, example)
             if any(issubclass(one.category, torch.jit.TracerWarning) for one in caught):
                 return None
-            frozen = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
             for probe in probes:
-                expected, found = ready(probe).float(), frozen(probe).float()
+                # As in use: a compiled function would be compiled anew without.
+                with torch.inference_mode():
+                    expected, found = ready(probe).float(), faster(probe).float()
                 scale = expected.abs().max().clamp_min(1.0)
                 tolerance = 1e-4 if example.dtype == torch.float32 else 5e-2
                 if not (expected - found).abs().max() <= tolerance * scale:
                     return None
-        except Exception:  # whatever keeps the tracer from following, eager mode still works
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # whatever keeps the module from being followed, eager mode still works
             return None
-    return frozen
+    return faster
 
 
 @contextmanager

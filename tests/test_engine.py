@@ -1,7 +1,10 @@
 """The engine counts what the network says, whatever the plan, and never changes the network."""
 
+import shutil
+import sysconfig
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +50,35 @@ def test_counts_equal_a_plain_loops(network, backend, rows):
     assert counts.sum() == 500 and counts.dtype == np.int64
     assert np.abs(counts - direct_counts(network, 500, 3)).max() <= 1
     assert (counts > 0).sum() >= 2, "a one-sided vote would not show a wrong order of classes"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not shutil.which("g++") or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    reason="torch.compile needs a compiler and Python's headers",
+)
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_compiled_counts_equal_a_plain_loops(network, dtype):
+    network.eval()
+    engine = Engine(network, 3, SHAPE, Plan("compiled", dtype, rows=64))
+    assert engine.plan.backend == "compiled"
+    eager = Engine(network, 3, SHAPE, Plan("eager", dtype, rows=64))
+    counts = engine.count(stream(), 500)
+    assert np.abs(counts - eager.count(stream(), 500)).max() <= (1 if dtype == "float32" else 15)
+    assert (counts > 0).sum() >= 2
+    with torch.no_grad():
+        network[-1].bias += torch.tensor([0.0, 50.0, 0.0])
+    assert engine.count(stream(), 500).tolist() == [0, 500, 0]  # noticed, and compiled again
+
+
+def test_what_does_not_compile_runs_eagerly(network, monkeypatch):
+    def refuse(*arguments, **options):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    engine = Engine(network, 3, SHAPE, Plan("compiled", rows=64))
+    assert engine.plan.backend == "eager" and engine.count(stream(), 100).sum() == 100
 
 
 def test_training_mode_and_weights_are_left_alone(network):
