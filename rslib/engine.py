@@ -31,6 +31,8 @@ BACKENDS = ("callable", "eager", "frozen", "compiled")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Values in one forward pass: large enough to keep a core busy, small enough for its cache.
 _VALUES_PER_PASS = 2**16
+# No more is tried: what a pass costs beside its rows is then next to nothing.
+_MOST_ROWS = 2**14
 
 
 @dataclass(frozen=True)
@@ -168,16 +170,24 @@ def fastest_plan(
         return taken
 
     while True:
-        plans = [replace(start, backend=b, rows=rows) for b in backends for rows in sizes]
-        times = [seconds(plan) for plan in plans]
-        if min(times) < math.inf or sizes == [1]:
+        times = {
+            plan: seconds(plan)
+            for plan in (replace(start, backend=b, rows=rows) for b in backends for rows in sizes)
+        }
+        best = min(times, key=times.get)
+        if times[best] < math.inf or sizes == [1]:
             break
         sizes = [max(1, sizes[0] // 2)]
-    best = plans[times.index(min(times))]
+    while best.rows == max(sizes) < _MOST_ROWS:
+        sizes = [2 * best.rows]
+        larger = replace(best, rows=2 * best.rows)
+        times[larger] = seconds(larger)
+        best = min(best, larger, key=times.get)
     if best.backend != "callable" and torch.device(device).type != "cpu":
         # It takes a minute to compile, so at one size only; and pays on a GPU at most.
         compiled = replace(best, backend="compiled")
-        best = compiled if seconds(compiled) < min(times) else best
+        times[compiled] = seconds(compiled)
+        best = min(best, compiled, key=times.get)
     return best
 
 

@@ -217,7 +217,20 @@ def test_backend_callable_refuses_a_module(network):
 def test_fastest_plan_is_usable():
     network = models.build("mlp", (1, 8, 8), 10)
     plan = fastest_plan(network, 10, (1, 8, 8), repeats=1)
-    assert plan.backend in ("eager", "frozen") and plan.rows in (512, 1024, 2048)
+    assert plan.backend in ("eager", "frozen") and plan.rows in (512, 1024, 2048, 4096, 8192, 16384)
+
+
+def test_fastest_plan_goes_on_while_larger_is_faster(monkeypatch):
+    """A clock that only forward passes move: each by a second, or by ten above 3,000 rows."""
+    now = [0.0]
+    monkeypatch.setattr("rslib.engine.time.perf_counter", lambda: now[0])
+
+    def base(batch):
+        now[0] += 1 if len(batch) <= 3000 else 10
+        return torch.zeros(len(batch), 3)
+
+    assert default_plan(base, (1, 16, 16)).rows == 256
+    assert fastest_plan(base, 3, (1, 16, 16), repeats=1).rows == 2048
 
 
 @pytest.mark.parametrize("room", [1000, 100, 1])
