@@ -247,7 +247,7 @@ def certified_accuracy_curve(
     Raises
     ------
     ValueError
-        If `files` is empty or `labels` has another length.
+        If `files` is empty, or one of them is, or `labels` has another length.
 
     References
     ----------
@@ -259,6 +259,9 @@ def certified_accuracy_curve(
         raise ValueError(f"labels must have one entry a file ({len(files)}), got {len(labels)}")
     manifests = [getattr(file, "manifest", None) for file in files]
     all_rows = [getattr(file, "rows", file) for file in files]
+    for place, rows in enumerate(all_rows):
+        if not rows:
+            raise ValueError(f"files[{place}] must have rows, got none")
     if labels is None:
         labels = [
             rf"$\sigma$ = {manifest['sigma']}" if manifest else f"file {place}"

@@ -198,6 +198,7 @@ def test_only_abstentions_can_be_drawn():
     ("files", "labels", "message"),
     [
         ([], None, "files must hold at least one certificate file"),
+        ([rows(), []], None, r"files\[1\] must have rows, got none"),
         ([rows()], ["a", "b"], r"labels must have one entry a file \(1\), got 2"),
     ],
 )
