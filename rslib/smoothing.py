@@ -33,6 +33,7 @@ ABSTAIN = -1
 _MARGIN = 1e-9
 # A group that shares forward passes fills this many: little of the last one is lost.
 _PASSES_SHARED = 8
+_MOST_TOGETHER = 1024
 # Runs share a pass only while each gets this many rows of it: looking costs time, too.
 _LEAST_SHARE = 1024
 
@@ -366,24 +367,36 @@ class SmoothedClassifier:
         Where one example's copies do not fill several forward passes, examples share them.
         """
         group: list[_Example] = []
-        for example in examples:
+        errors: list[Exception] = []
+        for example in _up_to_an_error(examples, errors):
             if group and example.prepared.shape != group[0].prepared.shape:
                 yield from self._fixed_group(group, wanted)
                 group = []
             group.append(example)
             rows = self.engine(example.prepared.shape).plan.rows
-            if len(group) * sum(n for _, n in wanted) >= _PASSES_SHARED * rows:
+            full = len(group) * sum(n for _, n in wanted) >= _PASSES_SHARED * rows
+            if full or len(group) == _MOST_TOGETHER:
                 yield from self._fixed_group(group, wanted)
                 group = []
         yield from self._fixed_group(group, wanted)
+        if errors:
+            raise errors[0]
 
     def _fixed_group(
         self, group: list[_Example], wanted: Sequence[tuple[Purpose, int]]
     ) -> Iterator[tuple[_Example, np.ndarray]]:
-        if group:
-            jobs = [(self._stream(one, purpose), n) for one in group for purpose, n in wanted]
+        if not group:
+            return
+        jobs = [(self._stream(one, purpose), n) for one in group for purpose, n in wanted]
+        try:
             counts = self.engine(group[0].prepared.shape).count_each(jobs)
-            yield from zip(group, counts.reshape(len(group), len(wanted), -1), strict=True)
+        except ValueError:
+            if len(group) == 1:
+                raise
+            for one in group:  # those before the one with scores that are not finite
+                yield from self._fixed_group([one], wanted)
+            return
+        yield from zip(group, counts.reshape(len(group), len(wanted), -1), strict=True)
 
     def _sequential(
         self, examples: Iterator[_Example], n0: int, n: int, rule: Callable[[_Example], _Rule]
@@ -396,7 +409,8 @@ class SmoothedClassifier:
         """
         active: list[_Run] = []
         waiting: list[_Run] = []  # in order; the first is the next to be handed out
-        more = True
+        errors: list[Exception] = []
+        examples, more = _up_to_an_error(examples, errors), True
         while more or waiting:
             while more and (not active or len(active) < active[0].abreast):
                 # Not far ahead of the first that is not done, or a break would lose much.
@@ -423,6 +437,8 @@ class SmoothedClassifier:
             while waiting and waiting[0].done:
                 run = waiting.pop(0)
                 yield run.example, run.selection, run.counts
+        if errors:
+            raise errors[0]
 
     def predict(
         self, x: Tensor | np.ndarray, n: int = 1000, alpha: float = 0.001, index: int = 0
@@ -856,6 +872,14 @@ class SmoothedClassifier:
             return confidence.is_above(k, t, np.array(p), n, alpha) | undecidable(k, t)
 
         return stop
+
+
+def _up_to_an_error(examples: Iterator[_Example], errors: list[Exception]) -> Iterator[_Example]:
+    """Examples until one is refused: the error waits in the list, for those before it to end."""
+    try:
+        yield from examples
+    except Exception as error:
+        errors.append(error)
 
 
 class _Run:

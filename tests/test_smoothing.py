@@ -597,3 +597,51 @@ def test_as_many_indices_as_examples(call):
     assert list(getattr(g, call)([], indices=[])) == []
     with pytest.raises(ValueError, match="alpha must be between"):
         getattr(g, call)(several(1), alpha=0)  # at once
+
+
+@pytest.mark.parametrize("bad", [3, 0])
+@pytest.mark.parametrize("method", ["predict", "certify", "early"])
+def test_a_bad_example_costs_none_of_those_before_it(method, bad):
+    xs = list(several(6))
+    xs[bad] = xs[bad] + 0.01
+    g = smoothed()
+    calls = {
+        "predict": lambda: g.predict_many(xs, 50),
+        "certify": lambda: g.certify_many(xs, 10, 50),
+        "early": lambda: g.certify_many(xs, 10, 50, early_abstain=True),
+    }
+    found = []
+    with pytest.raises(ValueError, match="grid"):
+        collect(calls[method](), found)
+    assert len(found) == bad
+
+
+def collect(items, found):
+    for item in items:
+        found.append(item)
+
+
+def test_a_score_that_is_not_finite_costs_none_of_those_before_it():
+    def base(x):
+        scores = half_space(x)
+        scores[x.flatten(1).mean(1) > 5] = math.nan
+        return scores
+
+    xs = [*several(4), torch.full(SHAPE, 10.0), *several(2)]
+    found = []
+    with pytest.raises(ValueError, match="finite scores"):
+        collect(smoothed(base).certify_many(xs, 10, 50), found)
+    assert len(found) == 4
+
+
+def test_no_more_examples_are_read_than_belong_together():
+    read = []
+
+    def endless():
+        while True:
+            read.append(1)
+            yield X
+
+    g = smoothed(plan=Plan(rows=4096))
+    labels = g.predict_many(endless(), 1)
+    assert next(labels) == ABSTAIN and len(read) <= 1024
