@@ -8,8 +8,8 @@ for those read ours; the last two are the counts from which anyone can recompute
     3    7      7        0.951234  1        0.412  7:100      3:17 7:99983
 
 ``radius`` is in input units (l2 norm), rounded *down* to six decimals; ``predict`` is -1 where the
-smoothed classifier abstains; ``time`` is in seconds; ``selection`` and ``estimation`` are the
-counts that are not zero, as ``class:count`` with the classes ascending.
+smoothed classifier abstains; ``time`` is the seconds since the row before; ``selection`` and
+``estimation`` are the counts that are not zero, as ``class:count`` with the classes ascending.
 
 Beside ``sigma_0.25.tsv`` lies its manifest ``sigma_0.25.json``: all that decides a certificate
 (sigma, n0, n, alpha, noise, seed, model hash, plan) and how the file was made. Numbers that must
@@ -89,7 +89,7 @@ class Row:
     correct : bool
         Whether ``predict`` is ``label``.
     time : float
-        Seconds that the certificate took.
+        Seconds since the row before: what the certificate took, where it shared no forward pass.
     selection, estimation : dict of int to int
         Counts by class, zero counts left out; empty in the logs of the original authors.
     """

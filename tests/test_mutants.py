@@ -195,8 +195,10 @@ MUTANTS = {
         "for run, asked in zip(together, jobs, strict=True):",
         "for run, asked in zip(together[1:] + together[:1], jobs, strict=True):",
     ),
-    "counts given to the next example": Mutant(
-        "smoothing", "yield from zip(group, counts", "yield from zip(group[::-1], counts"
+    "counts given to another example": Mutant(
+        "smoothing",
+        "counts.reshape(len(group), len(wanted), -1), strict",
+        "counts.reshape(len(group), len(wanted), -1)[::-1], strict",
     ),
     "ordinary bound after an early stop": Mutant("smoothing", "elif samples < n:", "elif False:"),
     "answers in another order": Mutant(
