@@ -13,6 +13,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy
@@ -36,6 +37,14 @@ def machine(device: str) -> str:
         return platform.processor() or platform.machine()
 
 
+def onnxruntime_version() -> str | None:
+    """The version of ONNX Runtime; None without it."""
+    try:
+        return version("onnxruntime")
+    except PackageNotFoundError:
+        return None
+
+
 def manifest(options: argparse.Namespace) -> dict:
     """What the figures were measured on, and how."""
     commit = subprocess.run(
@@ -53,6 +62,7 @@ def manifest(options: argparse.Namespace) -> dict:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": numpy.__version__,
+            "onnxruntime": onnxruntime_version(),
             "rslib": rslib.__version__,
         },
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),

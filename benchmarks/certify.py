@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -26,7 +28,7 @@ from torch import Tensor, nn
 
 from rslib import confidence, models
 from rslib.certificates import certified_radius
-from rslib.engine import fastest_plan
+from rslib.engine import Engine, fastest_plan
 from rslib.smoothing import SmoothedClassifier
 
 #: model, shape of an example, classes, sigma, step, number type, n of one measured certification
@@ -43,6 +45,7 @@ GPU_CASES = [
     ("resnet50", (3, 224, 224), 1000, "0.25", "1/255", "bfloat16", 10_000),
 ]
 N0, ALPHA, BATCH = 100, 0.001, 1000
+BACKENDS = ("eager", "frozen", "onnxruntime")
 
 
 def plain_counts(network: nn.Module, x: Tensor, sigma: float, n: int, batch: int, classes: int):
@@ -107,8 +110,9 @@ def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list
 
     Keys: model, dtype, n, backend and rows of the plan; seconds of the plain loop, of ART (None
     without it), of rslib with grid and with float noise; "prepared forward", the seconds of the
-    forward passes alone; "noise" and "counting", what filling the batches and reading the scores
-    takes alone. ``share`` is prepared forward / rslib. ``most`` bounds n, to try the code quickly.
+    forward passes alone under the plan, and beside it those of each of BACKENDS (None where it does
+    not run this network); "noise alone", what filling the batches takes. ``share`` is prepared
+    forward / rslib. ``most`` bounds n, to try the code quickly.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -124,10 +128,18 @@ def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list
         floating = SmoothedClassifier(network, classes, sigma, noise="float", plan=plan)
         engine = grid.engine(shape)
         passes = -(-(N0 + n) // plan.rows)
+        ready = {plan.backend: engine}
+        for backend in BACKENDS:
+            if backend not in ready and (
+                backend != "onnxruntime" or (device, dtype) == ("cpu", "float32")
+            ):
+                other = Engine(network, classes, shape, replace(plan, backend=backend))
+                if other.plan.backend == backend:
+                    ready[backend] = other
         stream = grid.noise.stream(grid.noise.prepare(x), 0, 1, 0, device=device)
         buffer = torch.empty((plan.rows, *shape), device=device)
 
-        def forwards(engine=engine, passes=passes) -> None:
+        def forwards(engine, passes=passes) -> None:
             for _ in range(passes):
                 engine.forward()
 
@@ -139,9 +151,8 @@ def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list
             "plain": lambda: plain_certify(network, x.to(device), float(sigma), n, classes),
             "grid": lambda: grid.certify(x, N0, n, ALPHA),
             "float": lambda: floating.certify(x, N0, n, ALPHA),
-            "forward": forwards,
             "noise": fills,
-        }
+        } | {backend: partial(forwards, one) for backend, one in ready.items()}
         if device == "cpu" and find_spec("art"):
             tasks["art"] = art_certify(network, x, float(sigma), n, classes)
         seconds = interleaved(tasks, repeats, device)
@@ -156,12 +167,13 @@ def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list
                 "ART, s": seconds.get("art"),
                 "rslib, s": seconds["grid"],
                 "float noise, s": seconds["float"],
-                "prepared forward, s": seconds["forward"],
+                "prepared forward, s": seconds[plan.backend],
+                **{f"{backend} forward, s": seconds.get(backend) for backend in BACKENDS},
                 "noise alone, s": seconds["noise"],
                 "plain / rslib": seconds["plain"] / seconds["grid"],
                 "ART / rslib": seconds["art"] / seconds["grid"] if "art" in seconds else None,
                 "grid / float noise": seconds["grid"] / seconds["float"],
-                "share": seconds["forward"] / seconds["grid"],
+                "share": seconds[plan.backend] / seconds["grid"],
             }
         )
     torch.set_num_threads(before)

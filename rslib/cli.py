@@ -574,7 +574,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
         plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
-        plan.add_argument("--backend", choices=("eager", "frozen", "compiled"))
+        plan.add_argument("--backend", choices=("eager", "frozen", "compiled", "onnxruntime"))
         plan.add_argument(
             "--dtype",
             choices=("float32", "bfloat16", "float16"),

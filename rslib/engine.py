@@ -10,6 +10,7 @@ plan.
 from __future__ import annotations
 
 import copy
+import io
 import math
 import threading
 import time
@@ -17,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from numbers import Integral
 
 import numpy as np
@@ -27,7 +29,7 @@ from rslib.noise import FloatGaussian, NoiseStream, Purpose
 
 __all__ = ["BACKENDS", "Engine", "Plan", "default_plan", "fastest_plan"]
 
-BACKENDS = ("callable", "eager", "frozen", "compiled")
+BACKENDS = ("callable", "eager", "frozen", "compiled", "onnxruntime")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Values in one forward pass: large enough to keep a core busy, small enough for its cache.
 _VALUES_PER_PASS = 2**16
@@ -41,10 +43,11 @@ class Plan:
 
     Attributes
     ----------
-    backend : {"callable", "eager", "frozen", "compiled"}
+    backend : {"callable", "eager", "frozen", "compiled", "onnxruntime"}
         ``callable`` calls the base classifier as it is; ``eager`` a copy in evaluation mode;
         ``frozen`` a traced, frozen copy; ``compiled`` one compiled by `torch.compile`, which needs
-        a C++ compiler on the CPU.
+        a C++ compiler on the CPU; ``onnxruntime`` one exported to ONNX and run by ONNX Runtime, in
+        float32 on a CPU.
     dtype : {"float32", "bfloat16", "float16"}
         Number type of weights and inputs. Another type is another base classifier.
     rows : int
@@ -74,6 +77,9 @@ class Plan:
             torch.device(self.device)
         except (RuntimeError, TypeError):
             raise ValueError(f"device must name a torch device, got {self.device!r}") from None
+        where = (self.dtype, torch.device(self.device).type)
+        if self.backend == "onnxruntime" and where != ("float32", "cpu"):
+            raise ValueError(f"backend 'onnxruntime' is for float32 on the cpu, got {where}")
 
     def to_dict(self) -> dict:
         """The plan as a manifest holds it."""
@@ -146,9 +152,12 @@ def fastest_plan(
         has to give the same counts.
     """
     start = replace(default_plan(base, shape, device), dtype=dtype)
+    on_cpu = torch.device(device).type == "cpu"
     backends = ["callable"] if start.backend == "callable" else ["eager", "frozen"]
+    if "frozen" in backends and on_cpu and dtype == "float32" and _has_onnx():
+        backends.append("onnxruntime")
     # A GPU has the room for more; what turns out too large for it is left out.
-    factors = (1, 2, 4) if torch.device(device).type == "cpu" else (1, 2, 4, 8, 16)
+    factors = (1, 2, 4) if on_cpu else (1, 2, 4, 8, 16)
     sizes = [max(1, start.rows * factor // 2) for factor in factors]
     # With noise: it shares the processor's cache with the network, which favours larger batches.
     stream = FloatGaussian(1).stream(torch.zeros(shape), 0, Purpose.TRAINING, 0, start.device)
@@ -183,7 +192,7 @@ def fastest_plan(
         larger = replace(best, rows=2 * best.rows)
         times[larger] = seconds(larger)
         best = min(best, larger, key=times.get)
-    if best.backend != "callable" and torch.device(device).type != "cpu":
+    if best.backend != "callable" and not on_cpu:
         # It takes a minute to compile, so at one size only; and pays on a GPU at most.
         compiled = replace(best, backend="compiled")
         times[compiled] = seconds(compiled)
@@ -206,10 +215,10 @@ class Engine:
     shape : tuple of int
         Shape of one example.
     plan : Plan, optional
-        Default: `default_plan`. A module that cannot be frozen or compiled faithfully (its trace
-        warns, or it gives other scores on random inputs) runs with the backend ``eager``; see the
-        attribute ``plan``. Ask for ``eager`` where a module branches on rare inputs: no trace shows
-        that.
+        Default: `default_plan`. A module that cannot be frozen, compiled or exported faithfully
+        (its trace warns, or it gives other scores on random inputs) runs with the backend
+        ``eager``; see the attribute ``plan``. Ask for ``eager`` where a module branches on rare
+        inputs: no trace shows that.
 
     Attributes
     ----------
@@ -253,20 +262,26 @@ class Engine:
                 )
         self._copy = copy.deepcopy(self.base)
         ready = copy.deepcopy(self.base).to(self.device, dtype).eval().requires_grad_(False)
-        if len(self.shape) == 3 and self.shape[0] > 1:
-            # Channels last is what convolution kernels want; with one channel it is the same.
-            ready = ready.to(memory_format=torch.channels_last)
-            self._noisy = rows.to(memory_format=torch.channels_last)
         if self.plan.backend == "callable":
             raise ValueError("backend 'callable' is for plain functions, got a torch module")
-        if self.plan.backend in _WAYS:
-            faster = _faithful(_WAYS[self.plan.backend], ready, self._noisy.to(dtype))
-            if faster is None:
-                self.plan = replace(self.plan, backend="eager")
-            else:
-                ready = faster
-        self._forward = lambda batch: ready(batch.to(dtype))
+        if self.plan.backend == "onnxruntime" and not _has_onnx():
+            raise ValueError(
+                "backend 'onnxruntime' needs the packages onnx and onnxruntime: pip install them, "
+                "or choose another"
+            )
+        faster = None
         with _threads(self.plan.threads):
+            if self.plan.backend == "onnxruntime":
+                faster = _faithful(_to_onnx, ready, rows)
+            if faster is None and len(self.shape) == 3 and self.shape[0] > 1:
+                # What torch's convolutions want; with one channel it is the same.
+                ready = ready.to(memory_format=torch.channels_last)
+                self._noisy = rows.to(memory_format=torch.channels_last)
+            if self.plan.backend in _WAYS:
+                faster = _faithful(_WAYS[self.plan.backend], ready, self._noisy.to(dtype))
+            if faster is None:
+                self.plan, faster = replace(self.plan, backend="eager"), ready
+            self._forward = lambda batch: faster(batch.to(dtype))
             self.packs = _answers_rows_alike(self._forward, self._noisy)
 
     def _is_stale(self) -> bool:
@@ -460,6 +475,25 @@ def _compile(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 _WAYS = {"frozen": _freeze, "compiled": _compile}
+
+
+def _has_onnx() -> bool:
+    return all(find_spec(name) for name in ("onnx", "onnxruntime"))
+
+
+def _to_onnx(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
+    """The module in ONNX Runtime, with as many threads as torch has now."""
+    import onnxruntime
+
+    exported = io.BytesIO()
+    torch.onnx.export(ready, (example,), exported, dynamo=False, input_names=["x"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(
+        exported.getvalue(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda batch: torch.from_numpy(session.run(None, {"x": batch.numpy()})[0])
 
 
 def _faithful(way: Callable, ready: nn.Module, example: Tensor) -> Callable | None:

@@ -89,11 +89,9 @@ OFF_GRID = 1e-3  # in steps; k * (1/255) in float32 is within 2e-5 for pixels
 
 # Part of what fixes the noise of an example: never change it.
 BLOCK_VALUES = 2**20
-# Neither of these affects the noise. Values worked on at once, so that they stay in the processor's
-# cache; values drawn ahead on the CPU: a network run in between throws the guide table out of the
-# cache, and fetching it again is paid for once in so many values.
+PIECE_VALUES = 2**15  # of a block of float noise on the CPU
+# Does not affect the noise. Values worked on at once, so that they stay in the processor's cache.
 CHUNK_VALUES = 2**15
-AHEAD_VALUES = 2**18
 
 
 class Purpose(IntEnum):
@@ -172,13 +170,17 @@ def _thresholds(ratio: Fraction) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _guide(ratio: Fraction) -> np.ndarray:
-    """Return K for each value of the top 16 bits as float32; NaN where they do not settle it."""
+    """Return K for each value of the top 16 bits; the type's lowest value where it is not settled.
+
+    In the narrowest type of integers that holds it: the table is to stay in the processor's cache.
+    """
     thresholds = _thresholds(ratio)
     first = np.arange(2**GUIDE_BITS, dtype=np.int64) << LOW_BITS
     lowest = np.searchsorted(thresholds, first, side="right")
     highest = np.searchsorted(thresholds, first + (2**LOW_BITS - 1), side="right")
     reach = len(thresholds) // 2
-    guide = np.where(lowest == highest, lowest - reach, np.nan).astype(np.float32)
+    kind = next(kind for kind in (np.int8, np.int16, np.int32) if reach <= np.iinfo(kind).max)
+    guide = np.where(lowest == highest, lowest - reach, np.iinfo(kind).min).astype(kind)
     guide.flags.writeable = False
     return guide
 
@@ -320,8 +322,8 @@ class _HostGridStream(NoiseStream):
         self._reach = len(self._thresholds) // 2
         self._to_float = noise._to_float
         self._m = m.numpy().astype(np.float32)
-        self._most_ahead = max(1, AHEAD_VALUES // self._size)
-        self._k = np.empty((0, *self.shape), np.float32)
+        self._open_entry = np.iinfo(self._guide.dtype).min
+        self._k = np.empty((0, *self.shape), self._guide.dtype)
         self._top, self._unsettled = np.empty(0, np.intp), np.empty(0, bool)
 
     def _open(self, block: int) -> None:
@@ -338,16 +340,20 @@ class _HostGridStream(NoiseStream):
                 self._draw_ahead(row, len(values) - done)
             rows = min(len(values) - done, self._last - row)
             k = self._k[row - self._first : row - self._first + rows]
-            np.add(k, self._m, out=k)
-            self._to_float(k, values[done : done + rows])
+            to = values[done : done + rows]
+            np.add(k, self._m, out=to, dtype=np.float32, casting="unsafe")  # exact, below 2^24
+            self._to_float(to, to)
             done, row = done + rows, row + rows
 
     def _draw_ahead(self, row: int, least: int) -> None:
-        """Draw K for the rows from ``row`` on: twice as many as last time, within bounds."""
-        rows = max(least, min(2 * len(self._k), self._most_ahead))
-        rows = min(rows, self._block_rows - row)
+        """Draw K for the rows from ``row`` on: twice as many as last time, within the block.
+
+        A network run in between throws the guide table out of the processor's cache: fetching it
+        again is paid for once in so many values.
+        """
+        rows = min(max(least, 2 * len(self._k)), self._block_rows - row)
         if rows > len(self._k):
-            self._k = np.empty((rows, *self.shape), np.float32)
+            self._k = np.empty((rows, *self.shape), self._guide.dtype)
             values = min(self._k.size, CHUNK_VALUES)
             self._top, self._unsettled = np.empty(values, np.intp), np.empty(values, bool)
         flat = self._k[:rows].reshape(-1)
@@ -367,7 +373,7 @@ class _HostGridStream(NoiseStream):
         self._left = np.concatenate([left[kept:], fresh[n - kept :]])
 
         np.take(self._guide, top, out=k, mode="wrap")
-        unsettled = np.flatnonzero(np.isnan(k, out=self._unsettled[:n]))
+        unsettled = np.flatnonzero(np.equal(k, self._open_entry, out=self._unsettled[:n]))
         if len(unsettled):
             low = self._low_bits.random_raw(len(unsettled)) >> np.uint64(64 - LOW_BITS)
             u = (top[unsettled] << LOW_BITS) | low.view(np.int64)
@@ -418,23 +424,49 @@ class _DeviceGridStream(NoiseStream):
 
 
 class _HostFloatStream(NoiseStream):
-    """Float noise on the CPU."""
+    """Float noise on the CPU: the transform of Box and Muller, NumPy, piece by piece of a block."""
 
     def __init__(self, sigma: float, x: torch.Tensor, key: tuple[int, int, int]) -> None:
         super().__init__(x, key, torch.device("cpu"))
         self._x, self._sigma = x.numpy().copy(), np.float32(sigma)
-        self._z = np.empty(0, np.float32)
+        self._piece_rows = max(1, PIECE_VALUES // self._size)
+        pairs = -(-self._piece_rows * self._size // 2)
+        self._z = np.empty((2, pairs), np.float32)
+        self._radius, self._angle = np.empty((2, pairs), np.float32)
 
     def _open(self, block: int) -> None:
-        self._generator = np.random.Generator(np.random.SFC64(_key(*self._key, block, 0)))
+        self._bits = np.random.SFC64(_key(*self._key, block, 0))
+        self._last = 0  # the row after those that are in self._z
 
     def _write(self, out: torch.Tensor, row: int) -> None:
-        if out.numel() > len(self._z):
-            self._z = np.empty(out.numel(), np.float32)
-        z = self._z[: out.numel()]
-        self._generator.standard_normal(dtype=np.float32, out=z)
-        np.multiply(z, self._sigma, out=z)
-        np.add(z.reshape(out.shape), self._x, out=out.numpy())
+        values, z, done = out.numpy(), self._z.reshape(-1), 0
+        while done < len(values):
+            if row == self._last:
+                self._draw()
+                self._last += self._piece_rows
+            first = row - self._last + self._piece_rows
+            rows = min(len(values) - done, self._piece_rows - first)
+            piece = z[first * self._size : (first + rows) * self._size]
+            np.add(piece.reshape(rows, *self.shape), self._x, out=values[done : done + rows])
+            done, row = done + rows, row + rows
+
+    def _draw(self) -> None:
+        """Draw the next piece of sigma z, the cosines of all pairs before their sines.
+
+        A pair is sqrt(-2 log u) cos(2 pi v) and sqrt(-2 log u) sin(2 pi v), with u in (0, 1] from
+        one 32-bit word and v in [0, 1] from another.
+        """
+        radius, angle = self._radius, self._angle
+        words = self._bits.random_raw(len(radius)).view(np.uint32).reshape(2, -1)
+        np.multiply(words[0], np.float32(2**-32), out=radius, dtype=np.float32, casting="unsafe")
+        np.add(radius, np.float32(2**-33), out=radius)
+        np.log(radius, out=radius)
+        np.sqrt(np.multiply(radius, np.float32(-2), out=radius), out=radius)
+        turn = np.float32(2 * math.pi * 2**-32)
+        np.multiply(words[1], turn, out=angle, dtype=np.float32, casting="unsafe")
+        np.multiply(radius, np.cos(angle, out=self._z[0]), out=self._z[0])
+        np.multiply(radius, np.sin(angle, out=self._z[1]), out=self._z[1])
+        np.multiply(self._z, self._sigma, out=self._z)
 
 
 class _DeviceFloatStream(NoiseStream):
@@ -657,8 +689,10 @@ class FloatGaussian:
 
     **It does not make a certificate valid.** The sum is rounded to float32, the rounding depends on
     x, and a classifier can be made to see it: it is then certified with radii that are false. The
-    sampler of z is not exact either. Nothing is claimed about the distance to the ideal law, and
-    :meth:`total_variation` returns 0.0 only for the sake of the common interface.
+    sampler of z is not exact either (Box and Muller's transform in float32, no value beyond 6.8).
+    Nothing is claimed about the distance to the ideal law, and :meth:`total_variation` returns 0.0
+    only for the sake of the common interface. The last bits are those of NumPy's logarithm and
+    cosine, and may differ between types of processors.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def network():
     )
 
 
-@pytest.mark.parametrize("backend", ["eager", "frozen"])
+@pytest.mark.parametrize("backend", ["eager", "frozen", "onnxruntime"])
 @pytest.mark.parametrize("rows", [1, 7, 64, 1000])
 def test_counts_equal_a_plain_loops(network, backend, rows):
     network.eval()
@@ -107,23 +107,80 @@ def test_weights_trained_further_are_noticed(network):
     assert engine.count(stream(), 400).tolist() == [0, 0, 400]
 
 
-def test_data_dependent_branch_is_not_frozen():
+recorded = pytest.mark.parametrize("backend", ["frozen", "onnxruntime"])
+
+
+@recorded
+def test_weights_trained_further_are_noticed_by_every_backend(network, backend):
+    engine = Engine(network, 3, SHAPE, Plan(backend))
+    assert engine.count(stream(), 400)[2] < 400
+    with torch.no_grad():
+        network[-1].bias.data += torch.tensor([0.0, 0.0, 100.0])
+    assert engine.count(stream(), 400).tolist() == [0, 0, 400]
+
+
+@recorded
+def test_data_dependent_branch_is_not_recorded(backend):
     class Branch(nn.Module):
         def forward(self, x):
             y = x.flatten(1)[:, :2]
             return y if y.sum() > 0 else -y
 
-    assert Engine(Branch(), 2, SHAPE, Plan("frozen", rows=1)).plan.backend == "eager"
+    assert Engine(Branch(), 2, SHAPE, Plan(backend, rows=1)).plan.backend == "eager"
 
 
-def test_hidden_randomness_is_not_frozen():
+@recorded
+def test_hidden_randomness_is_not_recorded(backend):
     generator = np.random.default_rng(0)
 
     class Random(nn.Module):
         def forward(self, x):
             return x.flatten(1)[:, :2] + torch.tensor(generator.normal(size=2).astype(np.float32))
 
-    assert Engine(Random(), 2, SHAPE, Plan("frozen")).plan.backend == "eager"
+    assert Engine(Random(), 2, SHAPE, Plan(backend)).plan.backend == "eager"
+
+
+def test_what_onnx_cannot_express_runs_eagerly():
+    """And with the memory format that torch likes."""
+
+    class Bessel(nn.Module):
+        def forward(self, x):
+            return torch.special.bessel_j0(x).flatten(1)[:, :3]
+
+    shape = (3, 4, 4)
+    engine = Engine(Bessel(), 3, shape, Plan("onnxruntime", rows=8))
+    assert engine.plan == Plan("eager", rows=8)
+    grid = NOISE.stream(NOISE.prepare(torch.full(shape, 0.5)), 0, Purpose.ESTIMATION, 0)
+    assert engine.count(grid, 20).sum() == 20
+
+
+def test_colour_images_give_the_same_counts_with_every_backend():
+    """Torch's backends hold them channels last, ONNX Runtime does not."""
+    torch.manual_seed(4)
+    shape = (3, 8, 8)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).eval()
+    counts = []
+    for backend in ("eager", "frozen", "onnxruntime"):
+        engine = Engine(network, 5, shape, Plan(backend, rows=50))
+        assert engine.plan.backend == backend
+        grid = NOISE.stream(NOISE.prepare(torch.full(shape, 0.5)), 0, Purpose.ESTIMATION, 0)
+        counts.append(engine.count(grid, 1000))
+    assert (counts[0] > 20).sum() >= 2
+    assert np.abs(counts[0] - counts[1]).max() <= 1 and np.abs(counts[0] - counts[2]).max() <= 1
+
+
+def test_onnx_runtime_missing(network, monkeypatch):
+    """It is asked for by name in vain, and not tried."""
+    monkeypatch.setattr("rslib.engine.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="'onnxruntime' needs the packages onnx and onnxruntime"):
+        Engine(network, 3, SHAPE, Plan("onnxruntime"))
+    assert fastest_plan(network, 3, SHAPE, repeats=1).backend in ("eager", "frozen")
+
+
+@pytest.mark.parametrize("field", [{"dtype": "bfloat16"}, {"device": "cuda"}])
+def test_onnx_runtime_is_for_float32_on_the_cpu(field):
+    with pytest.raises(ValueError, match="backend 'onnxruntime' is for float32 on the cpu, got"):
+        Plan("onnxruntime", **field)
 
 
 def test_plain_callable_and_ties():
@@ -217,7 +274,26 @@ def test_backend_callable_refuses_a_module(network):
 def test_fastest_plan_is_usable():
     network = models.build("mlp", (1, 8, 8), 10)
     plan = fastest_plan(network, 10, (1, 8, 8), repeats=1)
-    assert plan.backend in ("eager", "frozen") and plan.rows in (512, 1024, 2048, 4096, 8192, 16384)
+    assert plan.backend in ("eager", "frozen", "onnxruntime")
+    assert plan.rows in (512, 1024, 2048, 4096, 8192, 16384)
+
+
+def test_fastest_plan_tries_onnx_runtime(monkeypatch):
+    """And takes it where a clock that only the other backends move says so."""
+    now = [0.0]
+    monkeypatch.setattr("rslib.engine.time.perf_counter", lambda: now[0])
+
+    class Slow(nn.Module):
+        def forward(self, x):
+            now[0] += 1
+            return x.flatten(1)[:, :3] * 2
+
+    plan = fastest_plan(Slow(), 3, SHAPE, repeats=1)
+    assert plan.backend != "eager"
+    monkeypatch.setattr("rslib.engine._freeze", None)  # not callable: nothing is frozen faithfully
+    monkeypatch.setitem(__import__("rslib.engine").engine._WAYS, "frozen", None)
+    assert fastest_plan(Slow(), 3, SHAPE, repeats=1).backend == "onnxruntime"
+    assert fastest_plan(Slow(), 3, SHAPE, dtype="bfloat16", repeats=1).backend == "eager"
 
 
 def test_fastest_plan_goes_on_while_larger_is_faster(monkeypatch):

@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chi2, norm
+from scipy.stats import binomtest, chi2, kstest, norm
 
 from rslib import noise as noise_module
 from rslib.noise import (
@@ -119,6 +119,7 @@ def test_smallest_ratio_is_where_the_noise_vanishes():
 def test_guide_table_agrees_with_the_thresholds(ratio):
     """All 65,536 entries: a settled one is K for every U with these top bits, others are open."""
     thresholds, guide = _thresholds(ratio).tolist(), _guide(ratio)
+    open_entry = np.iinfo(guide.dtype).min
     reach = len(thresholds) // 2
     assert guide.shape == (2**16,)
     for g, entry in enumerate(guide.tolist()):
@@ -127,8 +128,21 @@ def test_guide_table_agrees_with_the_thresholds(ratio):
         if lowest == highest:
             assert entry == lowest
         else:
-            assert math.isnan(entry)
-    assert np.isnan(guide).mean() < 0.03 or ratio == LARGEST
+            assert entry == open_entry
+    assert (guide == open_entry).mean() < 0.03 or ratio == LARGEST
+
+
+@pytest.mark.parametrize(
+    ("reach", "kind"),
+    [(127, np.int8), (128, np.int16), (32767, np.int16), (32768, np.int32)],
+)
+def test_guide_table_is_of_the_narrowest_type_that_holds_it(reach, kind, monkeypatch):
+    """Its lowest value marks open entries: no K may be as low."""
+    edges = np.linspace(2**47, 2**63 - 2**47, 2 * reach).astype(np.int64)
+    monkeypatch.setattr(noise_module, "_thresholds", lambda ratio: edges)
+    guide = _guide.__wrapped__(Fraction(1))
+    assert guide.dtype == kind
+    assert (guide[0], guide[-1]) == (-reach, reach)
 
 
 @pytest.mark.parametrize("ratio", [*RATIOS, LARGEST], ids=str)
@@ -159,7 +173,7 @@ def test_guide_table_at_its_edges(monkeypatch):
     monkeypatch.setattr(noise_module, "_thresholds", lambda ratio: edges)
     guide = _guide.__wrapped__(Fraction(1))
     assert guide[[4, 5, 7, 9]].tolist() == [-1, 0, 0, 1]
-    assert np.flatnonzero(np.isnan(guide)).tolist() == [8]
+    assert np.flatnonzero(guide == np.iinfo(guide.dtype).min).tolist() == [8]
 
 
 def test_a_uniform_equal_to_a_threshold_goes_up():
@@ -418,6 +432,47 @@ def test_float_noise_is_x_plus_sigma_z(kind):
     assert abs(z.mean()) * 1e3 < limit
     assert abs((z**2).mean() - 1) * 1e3 / math.sqrt(2) < limit
     assert abs((z[:, :-1] * z[:, 1:]).mean()) * math.sqrt(99e4) < limit
+
+
+def test_float_noise_has_the_normal_law():
+    """10^6 values: Kolmogorov and Smirnov's test, both tails, and the two values made from one
+    radius, which share nothing. False-alarm probability 1e-6 each."""
+    out = open_stream("float", (64,)).fill(torch.empty(16_384, 64)).double()
+    z = ((out - 1) / 2).numpy()
+    assert kstest(z.ravel(), "norm").pvalue > 1e-6
+    for tail in (z < -3, z > 3):
+        assert 1e-6 < binomtest(int(tail.sum()), z.size, norm.sf(3)).pvalue
+    pieces = z.reshape(-1, 2, noise_module.PIECE_VALUES // 2)
+    of_squares = ((pieces[:, 0] ** 2 - 1) * (pieces[:, 1] ** 2 - 1)).mean() / 2
+    assert abs(of_squares) * math.sqrt(z.size / 2) < norm.isf(0.5e-6)
+
+
+def test_float_noise_of_the_smallest_and_largest_words(monkeypatch):
+    """u is never 0, and 1 at most: z is finite."""
+
+    class Words:
+        def random_raw(self, size):
+            return np.resize(np.array([0, 2**64 - 1, 2**32 - 1], np.uint64), size)
+
+    stream = open_stream("float", (64,))
+    monkeypatch.setattr(stream, "_open", lambda block: None)
+    stream._bits, stream._last = Words(), 0
+    z = (stream.fill(torch.empty(512, 64)) - 1) / 2
+    assert z.isfinite().all()
+    assert z.max().item() == pytest.approx(math.sqrt(66 * math.log(2)), rel=1e-6)
+
+
+def test_float_noise_is_the_same_in_every_version():
+    """Up to the last bits of NumPy's logarithm and cosine."""
+    noise = FloatGaussian("0.25")
+    x = noise.prepare(np.zeros(2**18))
+    out = noise.stream(x, 11, Purpose.SELECTION, 3).fill(torch.empty(5, 2**18)).double()
+    np.testing.assert_allclose(out[0, :4], FLOAT_FIRST, rtol=1e-5)
+    np.testing.assert_allclose(out[4, -4:], FLOAT_LAST, rtol=1e-5)
+
+
+FLOAT_FIRST = [-0.0310407, -0.3721311, -0.2689294, 0.373681]
+FLOAT_LAST = [-0.5938858, 0.1589172, 0.2342401, -0.0900725]
 
 
 def test_float_noise_in_float32():
