@@ -110,6 +110,8 @@ def main() -> int:
         tables["certify"],
     )
     if options.device == "cpu" and not options.quick:
+        tables["matrix product"] = certify.matrix_product(options.repeats)
+        show("The product of two square matrices, float32", tables["matrix product"])
         tables["memory"] = certify.memory()
         show("Peak memory of a process that certifies one digit", tables["memory"])
         tables["samples"] = samples.rows()

@@ -180,6 +180,19 @@ def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list
     return found
 
 
+def matrix_product(repeats: int = 5) -> list[dict]:
+    """What one thread can do at its best: keys size, "billion operations a second" (float32)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = []
+    for size in (512, 1024):
+        a, b = torch.rand(size, size), torch.rand(size, size)
+        seconds = interleaved({"product": lambda: torch.mm(a, b)}, 10 * repeats, "cpu")["product"]
+        found.append({"size": size, "billion operations a second": 2 * size**3 / seconds / 1e9})
+    torch.set_num_threads(before)
+    return found
+
+
 _PEAK = """
 import json, resource, sys, torch
 from rslib import models
