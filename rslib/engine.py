@@ -33,8 +33,9 @@ BACKENDS = ("callable", "eager", "frozen", "compiled", "onnxruntime")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Values in one forward pass: large enough to keep a core busy, small enough for its cache.
 _VALUES_PER_PASS = 2**16
-# No more is tried: what a pass costs beside its rows is then next to nothing.
-_MOST_ROWS = 2**14
+# No more is tried: what a pass costs beside its rows is then next to nothing, and what the last,
+# padded pass wastes grows.
+_MOST_ROWS, _LONGEST_PASS = 2**12, 0.1  # seconds
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,8 @@ def fastest_plan(
     dtype : str
         As in `Plan`; it is kept, not chosen.
     repeats : int
-        Timed runs of each candidate, after one that is not counted; the fastest counts. On a CPU
-        the best plans of the backends then take turns, at least as often and up to two seconds.
+        Least number of timed runs of each candidate, after one that is not counted; the median
+        counts. A second's worth is run, up to 15 times.
 
     Returns
     -------
@@ -157,60 +158,61 @@ def fastest_plan(
     backends = ["callable"] if start.backend == "callable" else ["eager", "frozen"]
     if "frozen" in backends and on_cpu and dtype == "float32" and _has_onnx():
         backends.append("onnxruntime")
-    # A GPU has the room for more; what turns out too large for it is left out.
-    factors = (1, 2, 4) if on_cpu else (1, 2, 4, 8, 16)
-    sizes = [max(1, start.rows * factor // 2) for factor in factors]
     # With noise: it shares the processor's cache with the network, which favours larger batches.
     stream = FloatGaussian(1).stream(torch.zeros(shape), 0, Purpose.TRAINING, 0, start.device)
 
-    def once(engine: Engine) -> float:
-        copies = max(sizes[-1] // engine.plan.rows, 1) * engine.plan.rows
-        began = time.perf_counter()
-        engine.count(stream, copies)
-        return (time.perf_counter() - began) / copies
-
-    def seconds(plan: Plan) -> float:
-        """For a copy; infinite where the plan cannot be kept, or the memory does not suffice."""
+    def ready(plan: Plan) -> Engine | None:
+        """Warmed up; None where the plan cannot be kept, or the memory does not suffice."""
         try:
             engine = Engine(base, num_classes, shape, plan)
             if engine.plan.backend == plan.backend:
                 engine.count(stream, plan.rows)
-                return min(once(engine) for _ in range(repeats))
+                return engine
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
-        return math.inf
+        return None
 
+    def once(engine: Engine, copies: int) -> float:
+        began = time.perf_counter()
+        engine.count(stream, copies)
+        return (time.perf_counter() - began) / copies
+
+    def fastest(plans: list[Plan]) -> tuple[Plan | None, float]:
+        """Of those that can be run, and its seconds a copy.
+
+        What else a CPU does comes and goes: there they take turns.
+        """
+        times = {}
+        for group in [plans] if on_cpu else [[plan] for plan in plans]:
+            engines = [engine for engine in map(ready, group) if engine]
+            copies = max(plan.rows for plan in plans)
+            began, turns = time.perf_counter(), []
+            while len(turns) < repeats or (len(turns) < 15 and time.perf_counter() - began < 1):
+                turns.append([once(engine, copies) for engine in engines])
+            for engine, taken in zip(engines, zip(*turns)):
+                times[engine.plan] = float(np.median(taken))
+            engines.clear()  # their memory is the next one's
+        best = min(times, key=times.get, default=None)
+        return best, times.get(best, math.inf)
+
+    rows = max(1, start.rows // 2)
+    best, each = fastest([replace(start, backend=backend, rows=rows) for backend in backends])
+    while best is None and rows > 1:
+        rows = max(1, rows // 2)
+        best, each = fastest([replace(start, backend=backend, rows=rows) for backend in backends])
+    if best is None:
+        return replace(start, rows=1)  # whoever uses it is told
     while True:
-        times = {
-            plan: seconds(plan)
-            for plan in (replace(start, backend=b, rows=rows) for b in backends for rows in sizes)
-        }
-        best = min(times, key=times.get)
-        if times[best] < math.inf or sizes == [1]:
+        sizes = [factor * best.rows for factor in (2, 4)]
+        sizes = [size for size in sizes if size <= _MOST_ROWS and size * each <= _LONGEST_PASS]
+        larger = [replace(best, rows=size) for size in sizes]
+        found, seconds = fastest([best, *larger]) if larger else (best, each)
+        if found in (best, None):
             break
-        sizes = [max(1, sizes[0] // 2)]
-    while best.rows == max(sizes) < _MOST_ROWS:
-        sizes = [2 * best.rows]
-        larger = replace(best, rows=2 * best.rows)
-        times[larger] = seconds(larger)
-        best = min(best, larger, key=times.get)
+        best, each = found, seconds
     if best.backend != "callable" and not on_cpu:
         # It takes a minute to compile, so at one size only; and pays on a GPU at most.
-        compiled = replace(best, backend="compiled")
-        times[compiled] = seconds(compiled)
-        best = min(best, compiled, key=times.get)
-    if on_cpu:
-        # What else the processor does comes and goes: the best of each backend once more, in turns.
-        finalists = [
-            min((plan for plan in times if plan.backend == backend), key=times.get)
-            for backend in backends
-        ]
-        engines = [Engine(base, num_classes, shape, p) for p in finalists if times[p] < math.inf]
-        if len(engines) > 1:
-            began, turns = time.perf_counter(), []
-            while len(turns) < repeats or (len(turns) < 9 and time.perf_counter() - began < 2):
-                turns.append([once(engine) for engine in engines])
-            best = engines[np.median(turns, axis=0).argmin()].plan
+        best = fastest([best, replace(best, backend="compiled")])[0] or best
     return best
 
 
