@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import rslib.engine as engine_module
 from rslib import models
 from rslib.engine import Engine, Plan, default_plan, fastest_plan
 from rslib.noise import GridGaussian, Purpose
@@ -288,10 +289,8 @@ def test_fastest_plan_tries_onnx_runtime(monkeypatch):
             now[0] += 1
             return x.flatten(1)[:, :3] * 2
 
-    plan = fastest_plan(Slow(), 3, SHAPE, repeats=1)
-    assert plan.backend != "eager"
-    monkeypatch.setattr("rslib.engine._freeze", None)  # not callable: nothing is frozen faithfully
-    monkeypatch.setitem(__import__("rslib.engine").engine._WAYS, "frozen", None)
+    assert fastest_plan(Slow(), 3, SHAPE, repeats=1).backend in ("frozen", "onnxruntime")
+    monkeypatch.setitem(engine_module._WAYS, "frozen", None)  # then nothing is frozen faithfully
     assert fastest_plan(Slow(), 3, SHAPE, repeats=1).backend == "onnxruntime"
     assert fastest_plan(Slow(), 3, SHAPE, dtype="bfloat16", repeats=1).backend == "eager"
 

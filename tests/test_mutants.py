@@ -97,6 +97,7 @@ MUTANTS = {
     "half a step forgotten in rounding": Mutant("noise", "lowest - reach", "lowest - reach - 1"),
     "sigma for 1/sigma": Mutant("noise", "self.sigma / self.step", "self.step / self.sigma"),
     "variance for deviation": Mutant("noise", "np.float32(sigma)", "np.float32(sigma**2)"),
+    "one uniform for radius and angle": Mutant("noise", "words[1], turn", "words[0], turn"),
     "low bits not drawn": Mutant("noise", "| low.view(np.int64)", "| 0 * low.view(np.int64)"),
     "total variation of one coordinate for d": Mutant(
         "noise", "bound = d * (2 * self.reach + 2)", "bound = (2 * self.reach + 2)"
@@ -110,6 +111,9 @@ MUTANTS = {
         "np.random.SFC64(_key(*self._key, part))",
     ),
     "least score for largest": Mutant("engine", "scores.argmax(1)", "scores.argmin(1)"),
+    "an exported network taken unseen": Mutant(
+        "engine", "_faithful(_to_onnx, ready, rows)", "_to_onnx(ready, rows)"
+    ),
     "scores that are not finite counted": Mutant("engine", "if not finite:", "if False:"),
     "left-over rows counted": Mutant(
         "engine", "parts.append((job, used, used + take))", "parts.append((job, used, rows))"
