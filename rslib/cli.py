@@ -17,9 +17,11 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 
@@ -455,6 +457,9 @@ def _provenance(options: argparse.Namespace) -> dict:
     device = platform.machine()
     if options.device.startswith("cuda"):
         device = torch.cuda.get_device_name(options.device)
+    optional = {}
+    with suppress(PackageNotFoundError):
+        optional["onnxruntime"] = version("onnxruntime")
     return {
         "versions": {
             "python": platform.python_version(),
@@ -462,6 +467,7 @@ def _provenance(options: argparse.Namespace) -> dict:
             "torch": torch.__version__,
             "numpy": numpy.__version__,
             "scipy": scipy.__version__,
+            **optional,
         },
         "device": device,
         "command": options.command_line,

@@ -51,8 +51,8 @@ generator's words as uniform and independent, as every sampler does.
 **Reproducible blocks.** The noise of an example comes in blocks of a fixed number of rows, each
 from generators keyed by (seed, purpose, index, block). It depends on nothing else: not on the batch
 size, the order of the examples, the threads, or how the rows are cut into calls. It is identical on
-one type of device; the noise on CUDA differs from that on the CPU, and may differ between GPU
-models.
+one type of device (float noise but for its last bits); the noise on CUDA differs from that on the
+CPU, and may differ between GPU models.
 
 Derived in chapter 12, "Sound certificates".
 

@@ -141,6 +141,59 @@ def test_hidden_randomness_is_not_recorded(backend):
     assert Engine(Random(), 2, SHAPE, Plan(backend)).plan.backend == "eager"
 
 
+def test_a_module_that_can_no_longer_be_prepared_stays_stale(network):
+    """The answers of the old one must not come back."""
+    engine = Engine(network, 3, SHAPE)
+    engine.count(stream(), 100)
+    network[1].running_mean = None
+    for _ in range(2):
+        with pytest.raises(ValueError, match="batch statistics in 1"):
+            engine.count(stream(), 100)
+
+
+@recorded
+def test_scores_of_any_size_are_compared(backend):
+    class Random(nn.Module):
+        def forward(self, x):
+            return nn.functional.dropout(x.flatten(1)[:, :2], 0.5, True) * 1e-7
+
+    assert Engine(Random(), 2, SHAPE, Plan(backend)).plan.backend == "eager"
+
+
+def test_ties_broken_in_another_way_are_seen():
+    """Values on a grid tie: the third largest may then be another in ONNX Runtime."""
+
+    class Third(nn.Module):
+        def forward(self, x):
+            third = x.flatten(1).topk(3, 1).indices[:, 2]
+            return nn.functional.one_hot(third, 16).to(x.dtype)
+
+    grid = GridGaussian("0.25", "1/16")
+    counts = []
+    for backend in ("eager", "onnxruntime"):
+        engine = Engine(Third(), 16, SHAPE, Plan(backend, rows=64))
+        draws = grid.stream(grid.prepare(torch.full(SHAPE, 0.5)), 0, Purpose.ESTIMATION, 0)
+        counts.append(engine.count(draws, 2000).tolist())
+    assert counts[0] == counts[1]
+
+
+def test_modules_are_recorded_one_at_a_time():
+    """A tracer's warning is heard by the whole process: it must not go to another's recording."""
+
+    class Branch(nn.Module):
+        def forward(self, x):
+            y = x.flatten(1)[:, :2]
+            return y if y.sum() > -1e9 else -y
+
+    def backend(number):
+        base = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)) if number % 2 else Branch()
+        return Engine(base, 2, SHAPE, Plan("frozen", rows=4)).plan.backend
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(backend, range(24)))
+    assert found == ["eager", "frozen"] * 12
+
+
 def test_what_onnx_cannot_express_runs_eagerly():
     """And with the memory format that torch likes."""
 
@@ -336,6 +389,20 @@ def test_fastest_plan_keeps_to_the_memory(room):
 
     plan = fastest_plan(base, 3, (1, 8, 8), repeats=1)
     assert room / 2 < plan.rows <= room < max(tried)
+
+
+def test_fastest_plan_survives_memory_that_runs_out_later():
+    """As it does where another program takes it."""
+    calls = []
+
+    def base(batch):
+        calls.append(len(batch))
+        if len(calls) > 6 and len(batch) > 512:
+            raise torch.OutOfMemoryError("out of memory")
+        return torch.zeros(len(batch), 3)
+
+    assert fastest_plan(base, 3, (1, 8, 8), repeats=1).rows == 512
+    assert max(calls) > 512
 
 
 def test_bfloat16_is_another_classifier(network):

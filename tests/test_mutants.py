@@ -112,7 +112,7 @@ MUTANTS = {
     ),
     "least score for largest": Mutant("engine", "scores.argmax(1)", "scores.argmin(1)"),
     "an exported network taken unseen": Mutant(
-        "engine", "_faithful(_to_onnx, ready, rows)", "_to_onnx(ready, rows)"
+        "engine", "_faithful(_to_onnx, ready, noisy)", "_to_onnx(ready, noisy)"
     ),
     "scores that are not finite counted": Mutant("engine", "if not finite:", "if False:"),
     "left-over rows counted": Mutant(
