@@ -121,7 +121,7 @@ def test_weights_trained_further_are_noticed_by_every_backend(network, backend):
 
 
 @recorded
-def test_data_dependent_branch_is_not_recorded(backend):
+def test_data_dependent_branch_is_not_frozen(backend):
     class Branch(nn.Module):
         def forward(self, x):
             y = x.flatten(1)[:, :2]
@@ -131,7 +131,7 @@ def test_data_dependent_branch_is_not_recorded(backend):
 
 
 @recorded
-def test_hidden_randomness_is_not_recorded(backend):
+def test_hidden_randomness_is_not_frozen(backend):
     generator = np.random.default_rng(0)
 
     class Random(nn.Module):
