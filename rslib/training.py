@@ -31,8 +31,8 @@ _FORMAT = "rslib-checkpoint/1"
 _PADDING = 4
 
 #: Name of a recipe -> keyword arguments of `train`. ``digits`` is its default; ``sgd`` is for
-#: residual networks on 32 x 32 images: on a GPU it adds bfloat16 and compilation. ``evening`` is for
-#: ``wide``, which two cores train in about an hour.
+#: residual networks on 32 x 32 images: on a GPU it adds bfloat16 and compilation. ``evening`` is
+#: for ``wide``, on two cores.
 RECIPES = {
     "digits": {
         "optimiser": "adamw",

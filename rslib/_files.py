@@ -1,0 +1,80 @@
+"""Files that are written whole or not at all, what they are named by, and how they were made."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import BinaryIO
+
+
+def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
+    """Let ``write`` fill a file that then takes the place of ``path``.
+
+    The bytes go to ``<path>.tmp``, to the disk, and only then take the place of ``path``: whenever
+    the process dies, ``path`` is the old file or the new one. Folders are created.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut, where folders can be synced."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal: what a manifest names it by."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance(command: str, device: str = "cpu", optional: Iterable[str] = ()) -> dict:
+    """How a file was made, as manifests say it: versions, device, command and date.
+
+    ``optional`` names packages whose version is given where they are installed.
+    """
+    import numpy
+    import scipy
+    import torch
+
+    import rslib
+
+    versions = {
+        "python": platform.python_version(),
+        "rslib": rslib.__version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scipy": scipy.__version__,
+    }
+    for name in optional:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    on_gpu = device.startswith("cuda")
+    return {
+        "versions": versions,
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.machine(),
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+    }
