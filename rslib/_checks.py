@@ -1,4 +1,4 @@
-"""What arguments must be, in one wording: an error names the argument, and the value that was given.
+"""What arguments must be, in one wording: an error names the argument and its value.
 
 Everything here returns the value in the type that the caller goes on with.
 """
