@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from rslib import confidence
+from rslib import confidence, sequential
 
 N, ALPHA = 100_000, 0.001
 RUNS, QUICK = 10_000, 1_000
@@ -42,10 +42,10 @@ def _least(test: Callable[[np.ndarray], np.ndarray], looks: np.ndarray) -> np.nd
 
 def boundaries(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The looks, the least count that certifies a radius in sigma, the least that keeps hope."""
-    looks, p = confidence.looks(N), float(ndtr(radius))
-    need = confidence.needed(p, N, ALPHA)
-    certifies = _least(lambda k: confidence.is_above(k, looks, p, N, ALPHA), looks)
-    hopes = _least(lambda k: ~confidence.is_hopeless(k, looks, need, N, ALPHA), looks)
+    looks, p = sequential.looking_times(N), float(ndtr(radius))
+    need = sequential.least_successes(p, N, ALPHA)
+    certifies = _least(lambda k: sequential.is_above(k, looks, p, N, ALPHA), looks)
+    hopes = _least(lambda k: ~sequential.is_hopeless(k, looks, need, N, ALPHA), looks)
     return looks, certifies, hopes
 
 
@@ -93,7 +93,10 @@ def radius_lost() -> list[dict]:
         k = round(p_a * N)
         fixed = ndtri(confidence.lower_bound(k, N, ALPHA))
         found.append(
-            {"share": p_a, "lost": float(fixed - ndtri(confidence.run_lower_bound(k, N, N, ALPHA)))}
+            {
+                "share": p_a,
+                "lost": float(fixed - ndtri(sequential.stopped_lower_bound(k, N, N, ALPHA))),
+            }
         )
     return found
 

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from rslib import _checks
+
 __all__ = [
     "certified_radius",
     "expected_norm",
@@ -89,8 +91,8 @@ def lipschitz_radius(
     >>> round(lipschitz_radius(0.75, 0.25, lipschitz=1.0, metric="vector"), 6)
     np.float64(0.353553)
     """
-    p_a, p_b = _probability("p_a", p_a), _probability("p_b", p_b)
-    lipschitz = _positive("lipschitz", lipschitz)
+    p_a, p_b = _checks.probabilities("p_a", p_a), _checks.probabilities("p_b", p_b)
+    lipschitz = _checks.positives("lipschitz", lipschitz)
     if metric == "coordinate":
         factor = 2.0
     elif metric == "vector":
@@ -185,7 +187,7 @@ def jensen_gradient_bound(d: ArrayLike, sigma: ArrayLike) -> Float:
     >>> round(jensen_gradient_bound(3072, sigma=0.5), 4)
     np.float64(110.8422)
     """
-    return (expected_norm(d) / _positive("sigma", sigma))[()]
+    return (expected_norm(d) / _checks.positives("sigma", sigma))[()]
 
 
 def global_gradient_bound(sigma: ArrayLike) -> Float:
@@ -219,7 +221,7 @@ def global_gradient_bound(sigma: ArrayLike) -> Float:
     >>> round(global_gradient_bound(0.5), 6)
     np.float64(0.797885)
     """
-    return (1 / (_positive("sigma", sigma) * np.sqrt(2 * np.pi)))[()]
+    return (1 / (_checks.positives("sigma", sigma) * np.sqrt(2 * np.pi)))[()]
 
 
 def local_gradient_bound(p: ArrayLike, sigma: ArrayLike) -> Float:
@@ -263,7 +265,7 @@ def local_gradient_bound(p: ArrayLike, sigma: ArrayLike) -> Float:
     >>> local_gradient_bound([0.5, 0.9, 1.0], sigma=1.0).round(6)
     array([0.398942, 0.175498, 0.      ])
     """
-    p, sigma = _probability("p", p), _positive("sigma", sigma)
+    p, sigma = _checks.probabilities("p", p), _checks.positives("sigma", sigma)
     q = np.minimum(p, 1 - p)  # 1 - p is exact where it is the smaller one
     inside = q > 0
     t = special.ndtri(np.where(inside, q, 0.5)) / -np.sqrt(2.0)
@@ -302,7 +304,7 @@ def psi(p: ArrayLike) -> Float:
     >>> psi([0.0, 0.5, 0.975]).round(6)
     array([    -inf, 0.      , 1.959964])
     """
-    return special.ndtri(_probability("p", p))[()]
+    return special.ndtri(_checks.probabilities("p", p))[()]
 
 
 def certified_radius(p_a: ArrayLike, sigma: ArrayLike, p_b: ArrayLike | None = None) -> Float:
@@ -358,11 +360,11 @@ def certified_radius(p_a: ArrayLike, sigma: ArrayLike, p_b: ArrayLike | None = N
     >>> certified_radius([0.5, 1.0], sigma=0.25)
     array([ 0., inf])
     """
-    p_a, sigma = _probability("p_a", p_a), _positive("sigma", sigma)
+    p_a, sigma = _checks.probabilities("p_a", p_a), _checks.positives("sigma", sigma)
     top = special.ndtri(p_a)
     if p_b is None:
         return _scaled_down(sigma, _lowered(top))
-    p_b = _probability("p_b", p_b)
+    p_b = _checks.probabilities("p_b", p_b)
     undefined = (p_a == p_b) & ((p_a == 0) | (p_a == 1))
     if undefined.any():
         value = np.broadcast_to(p_a, undefined.shape)[undefined][0]
@@ -414,9 +416,9 @@ def lp_radius(l2_radius: ArrayLike, d: ArrayLike, p: ArrayLike) -> Float:
     >>> lp_radius(1.0, d=3072, p=1)
     np.float64(1.0)
     """
-    radius = _checked("l2_radius", l2_radius, lambda r: ~np.isnan(r), "not be NaN")
+    radius = _checks.array("l2_radius", l2_radius, lambda r: ~np.isnan(r), "not be NaN")
     d = _whole("d", d)
-    p = _checked("p", p, lambda p: p >= 1, "lie in [1, inf]")
+    p = _checks.array("p", p, lambda p: p >= 1, "lie in [1, inf]")
     shrink = d ** -np.maximum(0.5 - 1 / p, 0.0)
     return np.where(p > 2, _scaled_down(shrink, _lowered(radius)), radius)[()]
 
@@ -466,8 +468,8 @@ def max_certified_radius(n: ArrayLike, alpha: ArrayLike, sigma: ArrayLike) -> Fl
     >>> max_certified_radius([1_000, 100_000], alpha=0.001, sigma=1.0).round(4)
     array([2.4633, 3.8115])
     """
-    n, sigma = _whole("n", n), _positive("sigma", sigma)
-    alpha = _checked("alpha", alpha, lambda a: (a > 0) & (a < 1), "lie in (0, 1)")
+    n, sigma = _whole("n", n), _checks.positives("sigma", sigma)
+    alpha = _checks.array("alpha", alpha, lambda a: (a > 0) & (a < 1), "lie in (0, 1)")
     mantissa, exponent = np.frexp(alpha)
     # Move the mantissa to [0.7, 1.4), so that no digits cancel between the two logarithms below.
     shift = mantissa < np.sqrt(0.5)
@@ -493,34 +495,5 @@ def _scaled_down(scale: np.ndarray, x: np.ndarray) -> Float:
     return np.where((x == 0) | np.isinf(x), product, np.nextafter(product, -np.inf))[()]
 
 
-def _probability(name: str, value: ArrayLike) -> np.ndarray:
-    return _checked(name, value, lambda p: (p >= 0) & (p <= 1), "lie in [0, 1]")
-
-
-def _positive(name: str, value: ArrayLike) -> np.ndarray:
-    return _checked(name, value, lambda x: (x > 0) & (x < np.inf), "be positive and finite")
-
-
 def _whole(name: str, value: ArrayLike) -> np.ndarray:
-    return _checked(
-        name,
-        value,
-        lambda x: (x >= 1) & (x <= _LARGEST_WHOLE) & (x == np.floor(x)),
-        "be a whole number from 1 to 2**53",
-    )
-
-
-def _checked(name: str, value: ArrayLike, valid, requirement: str) -> np.ndarray:
-    """`value` as float64, or an error that names the argument and the first offending value."""
-    try:
-        raw = np.asarray(value)
-        if raw.dtype.kind not in "fiuO":  # booleans, complex numbers and text are mistakes
-            raise TypeError
-        array = raw.astype(np.float64)
-    except (TypeError, ValueError):
-        message = f"{name} must be a real number or an array of them, got {value!r}"
-        raise TypeError(message) from None
-    bad = ~valid(array)
-    if bad.any():
-        raise ValueError(f"{name} must {requirement}, got {raw[bad][0]}")
-    return array
+    return _checks.wholes(name, value, 1, _LARGEST_WHOLE, "2**53")

@@ -19,7 +19,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from rslib import certificates, confidence
+from rslib import certificates, confidence, sequential
 from rslib.engine import Engine, Plan, default_plan
 from rslib.noise import FloatGaussian, GridGaussian, NoiseStream, Purpose
 
@@ -620,10 +620,10 @@ class SmoothedClassifier:
         """
         _check_count("n0", n0, 1, confidence.LARGEST_N)
         _check_count("n", n, 1, confidence.LARGEST_N)
-        sequential = early_abstain or radius_loss is not None
-        if sequential and two_sided:
+        may_stop = early_abstain or radius_loss is not None
+        if may_stop and two_sided:
             raise ValueError("two_sided must be False where a run may stop early, got True")
-        alpha = _check_sequential_alpha(alpha) if sequential else _check_alpha(alpha)
+        alpha = _check_sequential_alpha(alpha) if may_stop else _check_alpha(alpha)
         if radius_loss is not None:
             radius_loss = _check_radius("radius_loss", radius_loss)
         examples = self._examples(xs, indices)
@@ -636,7 +636,7 @@ class SmoothedClassifier:
             return stop
 
         def found() -> Iterator[tuple[_Example, np.ndarray, np.ndarray]]:
-            if sequential:
+            if may_stop:
                 yield from self._sequential(examples, n0, n, rule)
                 return
             # In the same forward passes: the second count does not wait for the first.
@@ -667,7 +667,7 @@ class SmoothedClassifier:
         samples = int(counts.sum())
         p_b_upper = None
         if radius_loss is not None:
-            p_a_lower = confidence.run_lower_bound(int(counts[label]), samples, n, alpha)
+            p_a_lower = sequential.stopped_lower_bound(int(counts[label]), samples, n, alpha)
         elif samples < n:
             p_a_lower = 0.0  # all of alpha is for the bound at n, and there is none before
         elif two_sided:
@@ -745,8 +745,8 @@ class SmoothedClassifier:
 
         Notes
         -----
-        A radius r holds where p_a is above Phi(r/sigma). `rslib.confidence.is_above` may say so at
-        any sample, `rslib.confidence.is_hopeless` that n_max samples would not; the run stops when
+        A radius r holds where p_a is above Phi(r/sigma). `rslib.sequential.is_above` may say so at
+        any sample, `rslib.sequential.is_hopeless` that n_max samples would not; the run stops when
         each radius has one or the other. A radius that all n_max samples would have certified is
         given up with probability at most alpha. The sampler's total variation is added to
         Phi(r/sigma): each draw hits the class with a probability that is larger than p_a by that
@@ -814,12 +814,14 @@ class SmoothedClassifier:
 
         def rule(example: _Example) -> _Rule:
             p = thresholds(example)
-            need = np.array([confidence.needed(float(one), int(n_max), alpha) for one in p])
+            need = np.array(
+                [sequential.least_successes(float(one), int(n_max), alpha) for one in p]
+            )
 
             def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
                 k, t = k[:, None], t[:, None]
-                above = confidence.is_above(k, t, p, n_max, alpha)
-                return (above | confidence.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
+                above = sequential.is_above(k, t, p, n_max, alpha)
+                return (above | sequential.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
 
             return decided
 
@@ -827,7 +829,7 @@ class SmoothedClassifier:
             for example, selection, counts in self._sequential(examples, n0, n_max, rule):
                 label, p = int(np.argmax(selection)), thresholds(example)
                 k, t = int(counts[label]), int(counts.sum())
-                verdicts = confidence.is_above(k, t, p, n_max, alpha)
+                verdicts = sequential.is_above(k, t, p, n_max, alpha)
                 yield Decision(
                     label=label if verdicts.any() else ABSTAIN,
                     radii=radii,
@@ -853,11 +855,12 @@ class SmoothedClassifier:
         return min(math.nextafter(p, 2), 1 - 2**-53)
 
     def _undecidable(
-        self, n: int, alpha: float, variation: float, sequential: bool
+        self, n: int, alpha: float, variation: float, may_stop: bool
     ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """The test of whether n samples will not certify anything."""
-        need = confidence.needed(self._probability(0.0, variation), int(n), alpha, sequential)
-        return lambda k, t: confidence.is_hopeless(k, t, need, n, alpha)
+        threshold = self._probability(0.0, variation)
+        need = sequential.least_successes(threshold, int(n), alpha, may_stop)
+        return lambda k, t: sequential.is_hopeless(k, t, need, n, alpha)
 
     def _close_enough(
         self, n: int, alpha: float, variation: float, loss: float, undecidable: Callable
@@ -869,7 +872,7 @@ class SmoothedClassifier:
             fixed = confidence.lower_bound(k * n // t, n, alpha) - variation
             goal = certificates.certified_radius(np.clip(fixed, 0.5, None), sigma) - loss
             p = [self._probability(max(0.0, float(one)), variation) for one in goal]
-            return confidence.is_above(k, t, np.array(p), n, alpha) | undecidable(k, t)
+            return sequential.is_above(k, t, np.array(p), n, alpha) | undecidable(k, t)
 
         return stop
 
@@ -899,7 +902,7 @@ class _Run:
         self.selection = self.counts = np.zeros(engine.num_classes, dtype=np.int64)
         self.done = False
         self._streams, self._n0, self._n, self._rule = (selection, estimation), n0, n, rule
-        self._looks, self._drawn = confidence.looks(n), 0
+        self._looks, self._drawn = sequential.looking_times(n), 0
 
     @property
     def abreast(self) -> int:

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from manifests import manifest
 from scipy import stats
-from test_records import HEADER, LINE, manifest
+from test_records import HEADER, LINE
 
 from rslib.evaluation import (
     DEFAULT_RADII,

@@ -20,7 +20,7 @@ from test_verifier import (
     write,
 )
 
-from rslib import confidence
+from rslib import sequential
 from rslib.records import (
     CertificateWriter,
     RecordError,
@@ -247,5 +247,5 @@ def test_verifying_a_run_that_stopped(path, table, claims):
     if row.predict != -1 and made.get("method", {}).get("name") == "at":
         assert row.radius in [Decimal(r) for r in made["method"]["radii"]]
         k, alpha = row.estimation[row.predict], float(Fraction(made["alpha"]))
-        bound = confidence.run_lower_bound(k, total, made["n"], alpha)
+        bound = sequential.stopped_lower_bound(k, total, made["n"], alpha)
         assert norm.cdf(float(row.radius) / float(Fraction(made["sigma"]))) < bound

@@ -3,249 +3,348 @@
 Each must be noticed by the fast tests of the module it is in. `make mutants` runs them by name.
 """
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-pytestmark = pytest.mark.slow
 
 
 class Mutant(NamedTuple):
-    """One mistake: in which module, what stood there, what stands there instead."""
+    """One mistake: in which function, what stands there once, what stands there instead.
 
-    module: str
+    A function goes by its name within its module ("lower_bound", "Engine._count", a function in a
+    function likewise): a mutant follows it from module to module.
+    """
+
+    function: str
     right: str
     wrong: str
 
 
+class Place(NamedTuple):
+    """Where a mutant's fragment was found: its module, the function there, the first character."""
+
+    path: Path
+    function: str
+    at: int
+
+
 MUTANTS = {
-    "distribution function for quantile": Mutant(
-        "certificates", "return special.ndtri(_prob", "return special.ndtr(_prob"
-    ),
+    "distribution function for quantile": Mutant("psi", "special.ndtri(", "special.ndtr("),
     "radius of 1/sigma": Mutant(
-        "certificates",
+        "certified_radius",
         "_scaled_down(sigma, _lowered(top))",
         "_scaled_down(1 / sigma, _lowered(top))",
     ),
-    "one half dropped": Mutant("certificates", "0.5 * (_lowered(top)", "1.0 * (_lowered(top)"),
+    "one half dropped": Mutant("certified_radius", "0.5 * (_lowered(top)", "1.0 * (_lowered(top)"),
     "two-sided for one-sided": Mutant(
-        "certificates",
+        "certified_radius",
         "return _scaled_down(sigma, _lowered(top))",
         "return _scaled_down(sigma, 0.5 * _lowered(top))",
     ),
     "runner-up not capped at 1 - p_a": Mutant(
-        "certificates", "np.where(loose, top,", "np.where(loose & False, top,"
+        "certified_radius", "np.where(loose, top,", "np.where(loose & False, top,"
     ),
-    "radius rounded up": Mutant("certificates", "(product, -np.inf)", "(product, np.inf)"),
+    "radius rounded up": Mutant("_scaled_down", "(product, -np.inf)", "(product, np.inf)"),
     "margin on the unsafe side": Mutant(
-        "certificates", "1 - np.copysign(MARGIN, x)", "1 + np.copysign(MARGIN, x)"
+        "_lowered", "1 - np.copysign(MARGIN, x)", "1 + np.copysign(MARGIN, x)"
     ),
-    "2 L for sqrt 2 L": Mutant("certificates", "factor = np.sqrt(2.0)", "factor = 2.0"),
-    "sqrt 2 L for 2 L": Mutant("certificates", "factor = 2.0", "factor = np.sqrt(2.0)"),
-    "pi for 2 pi": Mutant("certificates", "np.sqrt(2 * np.pi)", "np.sqrt(np.pi)"),
+    "2 L for sqrt 2 L": Mutant("lipschitz_radius", "factor = np.sqrt(2.0)", "factor = 2.0"),
+    "sqrt 2 L for 2 L": Mutant("lipschitz_radius", "factor = 2.0", "factor = np.sqrt(2.0)"),
+    "pi for 2 pi": Mutant("global_gradient_bound", "np.sqrt(2 * np.pi)", "np.sqrt(np.pi)"),
     "d for sqrt d": Mutant(
-        "certificates", "d ** -np.maximum(0.5 - 1 / p, 0.0)", "d ** -np.maximum(1 - 2 / p, 0.0)"
+        "lp_radius", "d ** -np.maximum(0.5 - 1 / p, 0.0)", "d ** -np.maximum(1 - 2 / p, 0.0)"
     ),
-    "shrinking below p = 2": Mutant("certificates", "np.where(p > 2,", "np.where(p != 2,"),
+    "shrinking below p = 2": Mutant("lp_radius", "np.where(p > 2,", "np.where(p != 2,"),
     "alpha for the n-th root of alpha": Mutant(
-        "certificates", "log_p = np.log(alpha) / n", "log_p = np.log(alpha)"
+        "max_certified_radius", "log_p = np.log(alpha) / n", "log_p = np.log(alpha)"
     ),
     "alpha for half of alpha": Mutant(
-        "confidence",
+        "runner_up_bounds",
         "lower_bound(counts[label], n, alpha / 2)",
         "lower_bound(counts[label], n, alpha)",
     ),
     "union bound over all classes forgotten for the smallest rival": Mutant(
-        "confidence", "np.delete(counts, label).max()", "np.delete(counts, label).min()"
+        "runner_up_bounds", "np.delete(counts, label).max()", "np.delete(counts, label).min()"
     ),
-    "one-sided test for two-sided": Mutant("confidence", "2 * tail", "1 * tail"),
+    "one-sided test for two-sided": Mutant("hung_fithian_pvalue", "2 * tail", "1 * tail"),
     "k - 1 for k": Mutant(
-        "confidence", "successes = np.maximum(k, 1)", "successes = np.maximum(k - 1, 1)"
+        "_lower_and_complement", "successes = np.maximum(k, 1)", "successes = np.maximum(k - 1, 1)"
     ),
     "k + 1 for k": Mutant(
-        "confidence", "successes = np.maximum(k, 1)", "successes = np.minimum(k + 1, n)"
+        "_lower_and_complement", "successes = np.maximum(k, 1)", "successes = np.minimum(k + 1, n)"
     ),
     "selection samples used again": Mutant(
-        "smoothing", "(Purpose.ESTIMATION, n)\n", "(Purpose.SELECTION, n)\n"
+        "SmoothedClassifier.certify_many.found",
+        "(Purpose.ESTIMATION, n)\n",
+        "(Purpose.SELECTION, n)\n",
     ),
     "class chosen from the estimation samples": Mutant(
-        "smoothing",
+        "SmoothedClassifier._certificate",
         "samples = int(counts.sum())\n",
         "samples, label = int(counts.sum()), int(np.argmax(counts))\n",
     ),
     "twice alpha": Mutant(
-        "smoothing",
+        "SmoothedClassifier._certificate",
         "confidence.lower_bound(int(counts[label]), n, alpha)",
         "confidence.lower_bound(int(counts[label]), n, 2 * alpha)",
     ),
     "sampler's error ignored": Mutant(
-        "smoothing", "float(p_a_lower) - variation", "float(p_a_lower)"
+        "SmoothedClassifier._certificate", "float(p_a_lower) - variation", "float(p_a_lower)"
     ),
-    "saved radius rounded to nearest": Mutant("smoothing", "math.floor((", "round(("),
+    "saved radius rounded to nearest": Mutant("_round_down", "math.floor((", "round(("),
     "cost of rounding the input forgotten": Mutant(
-        "smoothing", "_round_down(radius - cost)", "_round_down(radius)"
+        "SmoothedClassifier._certificate", "_round_down(radius - cost)", "_round_down(radius)"
     ),
     "test at alpha, the sampler's error ignored": Mutant(
-        "smoothing", "alpha - n * self.noise.total_variation(example.prepared.numel())", "2 * alpha"
+        "SmoothedClassifier.predict_many.labels",
+        "alpha - n * self.noise.total_variation(example.prepared.numel())",
+        "2 * alpha",
     ),
-    "half a step forgotten in rounding": Mutant("noise", "lowest - reach", "lowest - reach - 1"),
-    "sigma for 1/sigma": Mutant("noise", "self.sigma / self.step", "self.step / self.sigma"),
-    "variance for deviation": Mutant("noise", "np.float32(sigma)", "np.float32(sigma**2)"),
-    "one uniform for radius and angle": Mutant("noise", "words[1], turn", "words[0], turn"),
-    "low bits not drawn": Mutant("noise", "| low.view(np.int64)", "| 0 * low.view(np.int64)"),
+    "half a step forgotten in rounding": Mutant(
+        "guide_table", "lowest - reach", "lowest - reach - 1"
+    ),
+    "sigma for 1/sigma": Mutant(
+        "GridGaussian.__init__", "self.sigma / self.step", "self.step / self.sigma"
+    ),
+    "variance for deviation": Mutant(
+        "HostFloatStream.__init__", "np.float32(sigma)", "np.float32(sigma**2)"
+    ),
+    "one uniform for radius and angle": Mutant(
+        "HostFloatStream._draw", "words[1], turn", "words[0], turn"
+    ),
+    "low bits not drawn": Mutant(
+        "HostGridStream._draw", "| low.view(np.int64)", "| 0 * low.view(np.int64)"
+    ),
     "total variation of one coordinate for d": Mutant(
-        "noise", "bound = d * (2 * self.reach + 2)", "bound = (2 * self.reach + 2)"
+        "GridGaussian.total_variation",
+        "bound = d * (2 * self.reach + 2)",
+        "bound = (2 * self.reach + 2)",
     ),
-    "one stream for all purposes": Mutant(
-        "noise", "int(seed), int(Purpose(purpose)), int(index)", "int(seed), 0, int(index)"
-    ),
+    "one stream for all purposes": Mutant("checked_key", "int(Purpose(purpose))", "0"),
     "one stream for all blocks": Mutant(
-        "noise",
-        "np.random.SFC64(_key(*self._key, block, part))",
-        "np.random.SFC64(_key(*self._key, part))",
+        "HostGridStream._open",
+        "seed_sequence(*self._key, block, part)",
+        "seed_sequence(*self._key, part)",
     ),
-    "least score for largest": Mutant("engine", "scores.argmax(1)", "scores.argmin(1)"),
+    "least score for largest": Mutant("Engine._count", "scores.argmax(1)", "scores.argmin(1)"),
     "an exported network taken unseen": Mutant(
-        "engine", "_faithful(_to_onnx, ready, noisy)", "_to_onnx(ready, noisy)"
+        "Engine._prepare", "_faithful(_to_onnx, ready, noisy)", "_to_onnx(ready, noisy)"
     ),
-    "scores that are not finite counted": Mutant("engine", "if not finite:", "if False:"),
+    "scores that are not finite counted": Mutant(
+        "Engine._checked_count", "if not finite:", "if False:"
+    ),
     "left-over rows counted": Mutant(
-        "engine", "parts.append((job, used, used + take))", "parts.append((job, used, rows))"
+        "_passes", "parts.append((job, used, used + take))", "parts.append((job, used, rows))"
     ),
     "batch statistics for running ones": Mutant(
-        "engine", ".eval().requires_grad_", ".requires_grad_"
+        "Engine._prepare", ".eval().requires_grad_", ".requires_grad_"
     ),
     "verifier: twice alpha": Mutant(
-        "verifier", "return _ball(claims.alpha) - _bin", "return 2 * _ball(claims.alpha) - _bin"
+        "_one_sided_margin",
+        "return _ball(claims.alpha) - _bin",
+        "return 2 * _ball(claims.alpha) - _bin",
     ),
     "verifier: alpha for half of alpha": Mutant(
-        "verifier", "_ball(claims.alpha) / 2,", "_ball(claims.alpha),"
+        "_two_sided_radius", "_ball(claims.alpha) / 2,", "_ball(claims.alpha),"
     ),
     "verifier: radius of 1/sigma": Mutant(
-        "verifier", "_ball(radius / claims.sigma)", "_ball(radius * claims.sigma)"
+        "_one_sided_margin", "_ball(radius / claims.sigma)", "_ball(radius * claims.sigma)"
     ),
     "verifier: sampler's error ignored": Mutant(
-        "verifier", ".erfc() / 2 - _ball(claims.variation)", ".erfc() / 2"
+        "_one_sided_margin", ".erfc() / 2 - _ball(claims.variation)", ".erfc() / 2"
     ),
     "verifier: one half dropped": Mutant(
-        "verifier", "_ball(claims.sigma) / 2 * (of_a", "_ball(claims.sigma) * (of_a"
+        "_two_sided_radius", "_ball(claims.sigma) / 2 * (of_a", "_ball(claims.sigma) * (of_a"
     ),
-    "verifier: sqrt 2 dropped": Mutant("verifier", "-arb(2).sqrt() * (2 * p)", "-(2 * p)"),
+    "verifier: sqrt 2 dropped": Mutant("_quantile", "-arb(2).sqrt() * (2 * p)", "-(2 * p)"),
     "counts of another n accepted": Mutant(
-        "records", "found != total and not", "found > total and not"
+        "_counts", "found != total and not", "found > total and not"
     ),
     "a failure pays for a success": Mutant(
-        "confidence",
+        "_log_e_value",
         "np.log(tail) - _log_binomial(k, m, p)",
         "np.log(tail) - _log_binomial(k, m, 1 - p)",
     ),
-    "successes and failures swapped": Mutant("confidence", "m = n - k + b", "m = k + b"),
+    "successes and failures swapped": Mutant("_log_e_value", "m = n - k + b", "m = k + b"),
     "sign of the evidence": Mutant(
-        "confidence", "np.log(tail) - _log_binomial", "np.log(tail) + _log_binomial"
+        "_log_e_value", "np.log(tail) - _log_binomial", "np.log(tail) + _log_binomial"
     ),
     "weights of the bettors forgotten": Mutant(
-        "confidence", "np.log(weight * b / m)", "np.log(b / m)"
+        "_log_e_value", "np.log(weight * b / m)", "np.log(b / m)"
     ),
     "all of alpha at every look, and a fifth more at the last": Mutant(
-        "confidence", "-math.log((1 - FINAL_SHARE) * alpha)", "-math.log(alpha)"
+        "is_above", "-math.log((1 - FINAL_SHARE) * alpha)", "-math.log(alpha)"
     ),
     "all of alpha at the last look too": Mutant(
-        "confidence",
-        "lower_bound(k[last], n, FINAL_SHARE * alpha)",
-        "lower_bound(k[last], n, alpha)",
+        "is_above", "lower_bound(k[last], n, FINAL_SHARE * alpha)", "lower_bound(k[last], n, alpha)"
     ),
-    "the ordinary bound at every look": Mutant("confidence", "last = t == n", "last = t <= n"),
+    "the ordinary bound at every look": Mutant("is_above", "last = t == n", "last = t <= n"),
     "radius from all of alpha": Mutant(
-        "confidence",
+        "stopped_lower_bound",
         "sequential_lower_bound(k, t, (1 - FINAL_SHARE) * alpha)",
         "sequential_lower_bound(k, t, alpha)",
     ),
     "lower bound for upper in giving up": Mutant(
-        "confidence",
-        "_log_e_value((t - k)[few]",
-        "-_log_e_value((t - k)[few]",
+        "is_hopeless.against", "_log_e_value((t - k)[few]", "-_log_e_value((t - k)[few]"
     ),
     "giving up at twice the level": Mutant(
-        "confidence", "-math.log((1 - _REVERSAL_SHARE) * alpha)", "-math.log(50 * alpha)"
+        "is_hopeless", "-math.log((1 - _REVERSAL_SHARE) * alpha)", "-math.log(50 * alpha)"
     ),
     "giving up although enough remain": Mutant(
-        "confidence", "np.array(missing > left)", "np.array(2 * missing > left)"
+        "is_hopeless", "np.array(missing > left)", "np.array(2 * missing > left)"
     ),
     "selection samples looked at again": Mutant(
-        "smoothing",
+        "SmoothedClassifier._sequential",
         "for purpose in (Purpose.SELECTION, Purpose.ESTIMATION)]",
         "for purpose in (Purpose.SELECTION, Purpose.SELECTION)]",
     ),
     "sampler's error ignored in sequential runs": Mutant(
-        "smoothing", "* (1 + 4e-15) + variation", "* (1 + 4e-15)"
+        "SmoothedClassifier._probability", "* (1 + 4e-15) + variation", "* (1 + 4e-15)"
     ),
     "cost of rounding the input forgotten in sequential runs": Mutant(
-        "smoothing",
+        "SmoothedClassifier.certify_at_many.thresholds",
         "self._probability(one + example.cost, variation)",
         "self._probability(one, variation)",
     ),
-    "stops when one radius is decided": Mutant("smoothing", ".all(axis=1)", ".any(axis=1)"),
+    "stops when one radius is decided": Mutant(
+        "SmoothedClassifier.certify_at_many.rule.decided", ".all(axis=1)", ".any(axis=1)"
+    ),
     "one answer of the stop too many": Mutant(
-        "smoothing", "found[: stops[0] - self._drawn]", "found[: stops[0] - self._drawn + 1]"
+        "_Run.take", "found[: stops[0] - self._drawn]", "found[: stops[0] - self._drawn + 1]"
     ),
     "answers given to the next run": Mutant(
-        "smoothing",
+        "SmoothedClassifier._sequential",
         "for run, asked in zip(together, jobs, strict=True):",
         "for run, asked in zip(together[1:] + together[:1], jobs, strict=True):",
     ),
     "counts given to another example": Mutant(
-        "smoothing",
+        "SmoothedClassifier._fixed_group",
         "counts.reshape(len(group), len(wanted), -1), strict",
         "counts.reshape(len(group), len(wanted), -1)[::-1], strict",
     ),
-    "ordinary bound after an early stop": Mutant("smoothing", "elif samples < n:", "elif False:"),
+    "ordinary bound after an early stop": Mutant(
+        "SmoothedClassifier._certificate", "elif samples < n:", "elif False:"
+    ),
     "answers in another order": Mutant(
-        "engine",
+        "Engine._count",
         "answers[done : done + len(found)] = found",
         "answers[done : done + len(found)] = found.flip(0)",
     ),
     "verifier: evidence at all of alpha": Mutant(
-        "verifier",
+        "_one_sided_margin",
         "level = _ball(claims.alpha * (1 - _FINAL_SHARE))",
         "level = _ball(claims.alpha)",
     ),
     "verifier: last look at all of alpha": Mutant(
-        "verifier", "_ball(claims.alpha * _FINAL_SHARE)", "_ball(claims.alpha)"
+        "_one_sided_margin", "_ball(claims.alpha * _FINAL_SHARE)", "_ball(claims.alpha)"
     ),
-    "verifier: ordinary bound on the way": Mutant("verifier", "if total < claims.n:", "if False:"),
+    "verifier: ordinary bound on the way": Mutant(
+        "_one_sided_margin", "if total < claims.n:", "if False:"
+    ),
     "verifier: successes for failures": Mutant(
-        "verifier", "c = t - k + _ball(b)", "c = k + _ball(b)"
+        "_evidence", "c = t - k + _ball(b)", "c = k + _ball(b)"
     ),
     "verifier: odds upside down": Mutant(
-        "verifier", "odds, evidence = q / p", "odds, evidence = p / q"
+        "_evidence", "odds, evidence = q / p", "odds, evidence = p / q"
     ),
     "verifier: certificates of fewer samples": Mutant(
-        "verifier",
+        "_check_row",
         'fewer |= claims.method == "early-abstain" and predict == -1',
         'fewer |= claims.method == "early-abstain"',
     ),
     "certificates of fewer samples read": Mutant(
-        "records",
+        "_parse_row",
         'fewer |= method["name"] == "early-abstain" and predict == -1',
         'fewer |= method["name"] == "early-abstain"',
     ),
     "radius above r for at least r": Mutant(
-        "evaluation",
+        "_certified_counts",
         "bisect_left(certified, radius)",
         "__import__('bisect').bisect_right(certified, radius)",
     ),
     "wrong answers counted as certified": Mutant(
-        "evaluation",
+        "_certified_counts",
         "certified = sorted(row.radius for row in rows if row.correct)",
         "certified = sorted(row.radius for row in rows)",
     ),
 }
+
+
+def functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Every class and function below a node by its name within the module, outer ones first."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef):
+            yield prefix + child.name, child
+            yield from functions(child, f"{prefix}{child.name}.")
+        elif not isinstance(child, ast.expr):
+            yield from functions(child, prefix)
+
+
+@lru_cache
+def library() -> dict[Path, tuple[str, list[tuple[str, int, int]]]]:
+    """The text of every module, and its functions: name, first character, character after."""
+    found = {}
+    for path in sorted((ROOT / "rslib").rglob("*.py")):
+        text = path.read_text()
+        starts = [0]
+        for line in text.splitlines(keepends=True):
+            starts.append(starts[-1] + len(line))
+        named = [
+            (name, starts[node.lineno - 1], starts[node.end_lineno])
+            for name, node in functions(ast.parse(text))
+        ]
+        found[path.relative_to(ROOT)] = (text, named)
+    return found
+
+
+def places(fragment: str) -> list[Place]:
+    """Every function that a fragment stands in, the innermost one at each place."""
+    found = []
+    for path, (text, named) in library().items():
+        at = text.find(fragment)
+        while at >= 0:
+            around = [name for name, start, stop in named if start <= at < stop]
+            found.append(Place(path, around[-1] if around else "", at))
+            at = text.find(fragment, at + 1)
+    return found
+
+
+def place(mutant: Mutant) -> Place:
+    """The only place of a mutant's fragment in its function.
+
+    Where the function goes by another name by now, any function that alone holds the fragment:
+    enough to run the mutant, and the first test below says that it has to be written anew.
+    """
+    everywhere = places(mutant.right)
+    here = [one for one in everywhere if one.function == mutant.function] or everywhere
+    assert len(here) == 1, f"{mutant.function}: {mutant.right!r} stands in {everywhere}"
+    return here[0]
+
+
+def files_for(path: Path) -> list[str]:
+    """The test files of a module: its own, and for a part of a package also the package's."""
+    names = [f"tests/test_{part}.py" for part in path.with_suffix("").parts[1:]]
+    found = [name for name in names if (ROOT / name).exists()]
+    assert found, f"{path} has no tests"
+    return found
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_fragment_stands_once_in_the_function_that_is_named(name):
+    mutant = MUTANTS[name]
+    assert place(mutant).function == mutant.function, "the library changed: name it anew"
+    assert files_for(place(mutant).path)
+    assert mutant.right != mutant.wrong
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +358,7 @@ def copy(tmp_path_factory) -> Path:
     return folder
 
 
-def run_tests(folder: Path, module: str) -> subprocess.CompletedProcess:
+def run_tests(folder: Path, module: Path) -> subprocess.CompletedProcess:
     """The fast tests of one module, on the library in the folder."""
     command = [
         sys.executable,
@@ -276,7 +375,7 @@ def run_tests(folder: Path, module: str) -> subprocess.CompletedProcess:
     ]
     environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
-        [*command, f"tests/test_{module}.py"],
+        [*command, *files_for(module)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -285,7 +384,10 @@ def run_tests(folder: Path, module: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("module", sorted({mutant.module for mutant in MUTANTS.values()}))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "module", sorted({place(mutant).path for mutant in MUTANTS.values()}), ids=str
+)
 def test_without_a_mistake_the_tests_pass(copy, module):
     """Else the mutants below would be killed by something other than the mistake."""
     code = "import rslib; print(rslib.__file__)"
@@ -295,16 +397,17 @@ def test_without_a_mistake_the_tests_pass(copy, module):
     assert answer.returncode == 0, answer.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTANTS)
 def test_killed(copy, name):
     mutant = MUTANTS[name]
-    path = copy / f"rslib/{mutant.module}.py"
-    original = path.read_text()
-    assert original.count(mutant.right) == 1, "the library changed; write this mutant anew"
-    path.write_text(original.replace(mutant.right, mutant.wrong))
+    module, _, at = place(mutant)
+    original = (copy / module).read_text()
+    wrong = original[:at] + mutant.wrong + original[at + len(mutant.right) :]
+    (copy / module).write_text(wrong)
     try:
-        answer = run_tests(copy, mutant.module)
+        answer = run_tests(copy, module)
     finally:
-        path.write_text(original)
+        (copy / module).write_text(original)
     # 1: a test failed; 2: the tests cannot even be collected.
     assert answer.returncode in (1, 2), f"survived:\n{answer.stdout}"

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from manifests import manifest
 
 from rslib import records
 from rslib.records import (
@@ -31,42 +32,6 @@ LOG_HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
 LINE = "3\t7\t7\t0.951234\t1\t0.412\t7:100\t3:17 7:983\n"
 ROW = Row(3, 7, 7, Decimal("0.951234"), True, 0.412, {7: 100}, {3: 17, 7: 983})
 ABSTAINED = Row(5, 2, -1, Decimal("0.000000"), False, 1.0, {2: 60, 4: 40}, {2: 500, 4: 500})
-
-
-def manifest(**changes):
-    """A manifest of 20 digits, with fields changed by name: noise__step for noise.step."""
-    made = {
-        "format": "rslib-certificates/1",
-        "dataset": {
-            "name": "digits",
-            "split": "test",
-            "step": "1/16",
-            "shape": [1, 8, 8],
-            "num_classes": 10,
-            "size": 500,
-        },
-        "indices": list(range(20)),
-        "model": {"name": "cnn", "file": "cnn.safetensors", "sha256": "0f" * 32},
-        "sigma": "0.25",
-        "n0": 100,
-        "n": 1000,
-        "alpha": "0.001",
-        "two_sided": False,
-        "noise": {"kind": "grid", "step": "1/16", "total_variation": "1.1e-15"},
-        "seed": 0,
-        "plan": {"backend": "eager", "rows": 1000},
-        "versions": {"rslib": "0.1.0"},
-        "device": "cpu",
-        "command": "rslib certify digits",
-        "date": "2026-11-22",
-    }
-    for name, value in changes.items():
-        *parents, last = name.split("__")
-        place = made
-        for parent in parents:
-            place = place[parent]
-        place[last] = value
-    return made
 
 
 def written(folder, text, **changes):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from manifests import manifest
 
 from rslib import verifier
 from rslib.records import CertificateWriter, RecordError, Row, manifest_path, read_certificates
@@ -121,31 +122,7 @@ class Half(Team):
         pass
 
 
-MANIFEST = {
-    "format": "rslib-certificates/1",
-    "dataset": {
-        "name": "digits",
-        "split": "test",
-        "step": "1/16",
-        "shape": [1, 8, 8],
-        "num_classes": 10,
-        "size": 500,
-    },
-    "indices": [8, 3, 5, 1, 9],
-    "model": {"name": "cnn", "file": "weights.safetensors", "sha256": "0" * 64},
-    "sigma": "0.25",
-    "n0": 10,
-    "n": 100,
-    "alpha": "0.001",
-    "two_sided": False,
-    "noise": {"kind": "grid", "step": "1/16", "total_variation": "1e-15"},
-    "seed": 0,
-    "plan": {},
-    "versions": {},
-    "device": "x86_64",
-    "command": "rslib certify",
-    "date": "2026-11-22",
-}
+MANIFEST = manifest(indices=[8, 3, 5, 1, 9], n0=10, n=100)
 
 
 def row(idx: int) -> Row:

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import norm
 
 import rslib
-from rslib import certificates, confidence
+from rslib import certificates, confidence, sequential
 from rslib.engine import Plan
 from rslib.noise import Purpose
 from rslib.smoothing import ABSTAIN, Certificate, SmoothedClassifier, _round_down
@@ -288,7 +288,7 @@ def test_a_sequential_run_is_a_prefix_of_the_full_one_under_any_plan(rows, index
 def first_stop(g, index, n, stop):
     """The first look at which stop(k, t) holds, by the plainest loop: sample after sample."""
     label = int(np.argmax(g.counts(X, 100, Purpose.SELECTION, index)))
-    for t in confidence.looks(n):
+    for t in sequential.looking_times(n):
         k = g.counts(X, int(t), Purpose.ESTIMATION, index)[label]
         if stop(int(k), int(t)):
             return int(t)
@@ -302,15 +302,15 @@ def test_certify_at_follows_its_definition():
     seen = set()
     for index in range(4):
         d = g.certify_at(X, radii, alpha=alpha, n_max=n, index=index)
-        need = [confidence.needed(one, n, alpha) for one in p]
+        need = [sequential.least_successes(one, n, alpha) for one in p]
 
         def stop(k, t, need=need):
-            above = confidence.is_above(k, t, p, n, alpha)
-            return all(above | confidence.is_hopeless(k, t, need, n, alpha))
+            above = sequential.is_above(k, t, p, n, alpha)
+            return all(above | sequential.is_hopeless(k, t, need, n, alpha))
 
         assert d.samples == first_stop(g, index, n, stop)
         label = int(np.argmax(d.selection_counts))
-        expected = confidence.is_above(d.counts[label], d.samples, p, n, alpha)
+        expected = sequential.is_above(d.counts[label], d.samples, p, n, alpha)
         assert d.verdicts == tuple(expected)
         assert d.label == (label if any(d.verdicts) else ABSTAIN)
         assert d.radius == max([r for r, yes in zip(radii, d.verdicts) if yes], default=0.0)
@@ -376,11 +376,11 @@ def test_early_abstain_changes_nothing_but_hopeless_runs():
 def test_early_abstain_follows_its_definition():
     n, alpha = 250, 0.02
     coin = smoothed(lambda x: half_space(x - 0.3), plan=Plan("callable", rows=64))
-    need = confidence.needed(0.5, n, alpha, sequential=False)
+    need = sequential.least_successes(0.5, n, alpha, sequential=False)
     for index in range(3):
         c = coin.certify(X, n=n, alpha=alpha, index=index, early_abstain=True)
         stop = first_stop(
-            coin, index, n, lambda k, t: t == n or confidence.is_hopeless(k, t, need, n, alpha)
+            coin, index, n, lambda k, t: t == n or sequential.is_hopeless(k, t, need, n, alpha)
         )
         assert c.samples == stop
 
@@ -395,7 +395,7 @@ def test_radius_loss_is_kept(loss):
         share = confidence.lower_bound(c.counts[0] * n // c.samples, n, alpha)
         goal = float(certificates.certified_radius(share, 0.25))
         assert goal - loss - 2e-6 <= c.radius < goal
-        bound = confidence.sequential_lower_bound(c.counts[0], c.samples, 0.8 * alpha)
+        bound = sequential.sequential_lower_bound(c.counts[0], c.samples, 0.8 * alpha)
         assert c.p_a_lower == bound - c.total_variation
         assert 0 < float(certificates.certified_radius(c.p_a_lower, 0.25)) - c.radius < 2e-6
     wider = smoothed().certify(X, n=n, alpha=alpha, index=2, radius_loss=2 * loss)
@@ -420,9 +420,9 @@ def test_the_samplers_error_counts_in_sequential_runs_too(monkeypatch):
     d = g.certify_at(X, 0.2, alpha=alpha, n_max=n)
     p = norm.cdf(0.8) + 0.02
     assert d.samples > plain.samples and d.total_variation == 0.02
-    assert d.samples == first_stop(g, 0, n, lambda k, t: confidence.is_above(k, t, p, n, alpha))
+    assert d.samples == first_stop(g, 0, n, lambda k, t: sequential.is_above(k, t, p, n, alpha))
     c = g.certify(X, n=n, alpha=alpha, radius_loss=0.05)
-    bound = confidence.run_lower_bound(c.counts[0], c.samples, n, alpha)
+    bound = sequential.stopped_lower_bound(c.counts[0], c.samples, n, alpha)
     assert c.p_a_lower == bound - 0.02
 
 

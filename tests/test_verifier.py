@@ -11,12 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import flint
+import manifests
 import mpmath
 import numpy as np
 import pytest
 from flint import arb
 
-from rslib import certificates, confidence, verifier
+from rslib import certificates, confidence, sequential, verifier
 from rslib.verifier import Report, verify_file, verify_paths
 
 HEADER = "idx\tlabel\tpredict\tradius\tcorrect\ttime\tselection\testimation"
@@ -37,42 +38,10 @@ EXAMPLES = {
 
 def manifest(**changes):
     """A manifest of the examples above, with fields changed by name: noise__step."""
-    made = {
-        "format": "rslib-certificates/1",
-        "dataset": {
-            "name": "digits",
-            "split": "test",
-            "step": "1/16",
-            "shape": [1, 8, 8],
-            "num_classes": 10,
-            "size": 500,
-        },
-        "indices": list(EXAMPLES),
-        "model": {
-            "name": "cnn",
-            "file": "../models/cnn.safetensors",
-            "sha256": hashlib.sha256(WEIGHTS).hexdigest(),
-        },
-        "sigma": "0.25",
-        "n0": 100,
-        "n": 1000,
-        "alpha": "0.001",
-        "two_sided": False,
-        "noise": {"kind": "grid", "step": "1/16", "total_variation": VARIATION},
-        "seed": 0,
-        "plan": {},
-        "versions": {},
-        "device": "cpu",
-        "command": "rslib certify",
-        "date": "2026-11-22",
-    }
-    for name, value in changes.items():
-        *parents, last = name.split("__")
-        place = made
-        for parent in parents:
-            place = place[parent]
-        place[last] = value
-    return made
+    sha256 = hashlib.sha256(WEIGHTS).hexdigest()
+    model = {"name": "cnn", "file": "../models/cnn.safetensors", "sha256": sha256}
+    of_examples = {"indices": list(EXAMPLES), "model": model, "noise__total_variation": VARIATION}
+    return manifests.manifest(**(of_examples | changes))
 
 
 def radius_of(selection, estimation, claims):
@@ -890,7 +859,7 @@ def sequential_line(claims, counts, predict=None, radius=None):
     """The line that the library would write for counts of class 5 and others."""
     k, t = counts
     n, alpha, variation = claims["n"], float(claims["alpha"]), float(VARIATION)
-    bound = confidence.run_lower_bound(k, t, n, alpha) - variation
+    bound = sequential.stopped_lower_bound(k, t, n, alpha) - variation
     found = float(certificates.certified_radius(bound, 0.25)) if bound > 0.5 else -1.0
     if claims["method"]["name"] == "at":
         asked = [float(r) for r in claims["method"]["radii"]]

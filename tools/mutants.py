@@ -1,6 +1,6 @@
 """Change the library in every small way that mutmut knows, and see whether the tests notice.
 
-    mutants.py [MODULE ...]     certificates, confidence, records, verifier, evaluation by default
+    mutants.py [MODULE ...]     all that load no torch by default: see MODULES
 
 Each module is mutated in a copy of the library, and its own tests are run against every mutant.
 Prints how many were killed and the change that each survivor makes; exits 1 below 95%. The list
@@ -15,7 +15,15 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("certificates", "confidence", "records", "verifier", "evaluation")
+MODULES = (
+    "_checks",
+    "certificates",
+    "confidence",
+    "sequential",
+    "records",
+    "verifier",
+    "evaluation",
+)
 LEAST = 0.95
 KILLED = (1, 3, 24, -24, 36, 152, 255)  # a failed test, or a time-out
 CONFIGURATION = """
@@ -24,7 +32,7 @@ source_paths = ["rslib/{module}.py"]
 # Mutated modules import mutmut and are called through it: what they import, and which file a
 # warning points to, is not judged here.
 pytest_add_cli_args_test_selection = [
-  "tests/test_{module}.py", "-m", "not slow", "-k", "not import and not without_locks",
+  "tests/test_{test}.py", "-m", "not slow", "-k", "not import and not without_locks",
 ]
 also_copy = ["rslib", "tests"]
 """
@@ -35,7 +43,8 @@ def mutate(module: str, folder: Path, workers: int) -> tuple[int, list[str]]:
     for name in ("rslib", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     text = (ROOT / "pyproject.toml").read_text()
-    (folder / "pyproject.toml").write_text(text + CONFIGURATION.format(module=module))
+    configuration = CONFIGURATION.format(module=module, test=module.strip("_"))
+    (folder / "pyproject.toml").write_text(text + configuration)
     mutmut = Path(sys.executable).with_name("mutmut")
     log = folder / "mutmut.log"
     with log.open("w") as file:

@@ -70,8 +70,8 @@ class GridGaussian:
 
     An example is :math:`x = \Delta m` with integers m. Its noisy copies are the float32 values of
     :math:`\Delta (m + K)`, with :math:`K = \lfloor \sigma z/\Delta + 1/2 \rfloor` drawn by inverse
-    distribution function on 63-bit integers (the law, its proof and the bound on the total variation
-    stand in ``rslib.noise.thresholds``).
+    distribution function on 63-bit integers. The law, its proof and the bound on the total
+    variation stand in ``rslib.noise.thresholds``.
 
     Parameters
     ----------
