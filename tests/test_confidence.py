@@ -92,6 +92,105 @@ def test_scipy_alone_would_not_do():
     assert abs(start / upper_bound(k - 1, n, alpha) - 1) > 1e-10
 
 
+def _log_pmf(k, n, p):
+    """log P(Bin(n, p) = k) by saddle-point expansion (0 < k < n): nothing of SciPy in it."""
+
+    def deviance(x, mean):  # x log(x / mean) + mean - x, without cancellation near x = mean
+        v = (x - mean) / (x + mean)
+        power, near = 2 * x * v, (x - mean) * v
+        for j in range(1, 12):
+            power = power * v * v
+            near = near + power / (2 * j + 1)
+        far = x * np.log(x / mean) + mean - x
+        return np.where(np.abs(v) < 0.1, near, far)
+
+    def stirling(x):
+        small = np.minimum(x, 20).astype(int)
+        exact = np.array([math.log(math.factorial(m)) for m in range(21)])[small]
+        exact -= (small + 0.5) * np.log(small) - small + 0.5 * math.log(2 * math.pi)
+        y = 1 / (x * x)
+        series = (1 / 12 - y * (1 / 360 - y * (1 / 1260 - y * (1 / 1680 - y / 1188)))) / x
+        return np.where(x <= 20, exact, series)
+
+    error = stirling(n) - stirling(k) - stirling(n - k)
+    error = error - deviance(k, n * p) - deviance(n - k, n * (1 - p))
+    return error + 0.5 * np.log(n / (2 * math.pi * k * (n - k)))
+
+
+def log_tail_of_few(k, n, p, side):
+    """log P(Bin(n, p) <= k) for side -1, log P(Bin(n, p) >= k) for side 1, term by term."""
+    k, total, term, odds = k.astype(float), np.ones(k.shape), np.ones(k.shape), p / (1 - p)
+    at = k
+    for _ in range(2000):
+        ratio = (n - at) / (at + 1) * odds if side > 0 else at / (n - at + 1) / odds
+        term, at = term * ratio, at + side
+        total += term
+        if (term < 1e-18 * total).all():
+            return _log_pmf(k, n, p) + np.log(total)
+    raise AssertionError("the sum does not end")
+
+
+def assert_tails_are_alpha(n, alpha, few=5000):
+    """Bounds for every number of failures, and of successes, from 1 to 5000: their tails.
+
+    Relative to alpha, 1e-11 is what MARGIN takes off at 5000; nothing may be above alpha beyond the
+    rounding of this sum.
+    """
+    k = np.arange(1, min(few, n // 2) + 1)
+    for side, p in ((-1, upper_bound(k, n, alpha)), (1, lower_bound(k, n, alpha))):
+        surplus = log_tail_of_few(k, n, p, side) - math.log(alpha)
+        assert (surplus < 1e-12).all(), (n, alpha, k[~(surplus < 1e-12)][:5])
+        assert (surplus > -2e-11).all(), (n, alpha, k[~(surplus > -2e-11)][:5])
+
+
+@pytest.mark.parametrize("n", [5003, 10_100, 21_150, 43_200, 87_300, 10**6, 10**8, 10**9])
+def test_every_number_of_failures_and_successes(n):
+    assert_tails_are_alpha(n, 0.001)
+
+
+@pytest.mark.slow
+def test_every_number_of_failures_and_successes_at_many_n():
+    rng = np.random.default_rng(0)
+    for n in (10 ** rng.uniform(3.7, 9, 150)).astype(int):
+        assert_tails_are_alpha(int(n), float(rng.choice([0.001, 1e-6, 0.05, 0.4, 1e-12])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [0.001, 0.7, 1e-20])
+def test_bounds_are_sound_for_every_number_of_failures_by_interval_arithmetic(alpha, arb_bits):
+    for n in (10_100, 10**8):
+        for failures in range(0, 5001):
+            assert_sharp(n - failures, n, alpha, arb_tail)
+
+
+@pytest.mark.parametrize("alpha", [0.001, 1e-6, 0.05, 0.7])
+@pytest.mark.parametrize("failures", [998, 999, 1000])
+def test_a_thousand(failures, alpha, arb_bits):
+    """SciPy 1.17.1 has no usable inverse at a = 1000: the bound was NaN, or above the exact one."""
+    for n in (10_089, 10_124, 21_131, 43_337, 87_243, 10**8, 10**9):
+        assert_sharp(n - failures, n, alpha, arb_tail)
+        assert_sharp(failures + 1, n, alpha, arb_tail)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, 0.0, 1.0, 1e-300, 0.999999, 0.3, -1.0, math.inf])
+def test_the_start_does_not_matter(monkeypatch, wrong):
+    k, n, alpha = np.array([1, 2, 40, 400, 700, 999, 1000, 70_000]), 10**5, [[0.001], [0.8]]
+    low, high = lower_bound(k, n, alpha), upper_bound(k, n, alpha)
+    for name in ("betaincinv", "betainccinv"):
+        monkeypatch.setattr(special, name, lambda a, b, tail: np.full(a.shape, wrong))
+    np.testing.assert_allclose(lower_bound(k, n, alpha), low, rtol=1e-14)
+    np.testing.assert_allclose(upper_bound(k, n, alpha), high, rtol=1e-14)
+    assert lower_bound(n, n, 0.001) == pytest.approx(0.001 ** (1 / n), rel=3e-14)
+
+
+@pytest.mark.parametrize("value", [math.nan, 0.3])
+def test_no_bound_is_better_than_a_wrong_one(monkeypatch, value):
+    """A tail that is not the tail of anything: an error, never a number."""
+    monkeypatch.setattr(special, "betainc", lambda a, b, x: np.full(np.shape(a), value))
+    with pytest.raises(ArithmeticError, match=r"^no bound for a tail of 0\.001 of Beta\(7, 94\)$"):
+        lower_bound(7, 100, 0.001)
+
+
 def test_bounds_at_the_ends():
     for n in (1, 7, 10**9):
         assert lower_bound(0, n, 0.001) == 0
