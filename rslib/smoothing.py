@@ -20,8 +20,9 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from rslib import certificates, confidence
-from rslib.engine import Engine, Plan, default_plan
+from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, GridGaussian, NoiseStream, Purpose
+from rslib.plans import default_plan
 
 __all__ = ["ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"]
 
@@ -224,7 +225,7 @@ class SmoothedClassifier:
         before it smooths. That costs radius: half a cell's diagonal (a perturbed input may be
         rounded by as much) and the distance of x to the grid.
     plan : Plan, optional
-        How the network is run; default `rslib.engine.default_plan`.
+        How the network is run; default `rslib.plans.default_plan`.
     device : str
         Where it runs, unless ``plan`` says so.
 
@@ -904,18 +905,22 @@ class _Run:
     @property
     def abreast(self) -> int:
         """How many runs go side by side."""
-        return max(1, self.engine.plan.rows // _LEAST_SHARE) if self.engine.packs else 1
+        return (
+            max(1, self.engine.plan.rows // _LEAST_SHARE)
+            if self.engine.rows_are_independent_of_place
+            else 1
+        )
 
     def jobs(self, runs: int) -> list[tuple[NoiseStream, int]]:
         """What it wants from passes that are shared by so many runs."""
         rows = self.engine.plan.rows
-        share = max(1, rows // runs) if self.engine.packs else rows
+        share = max(1, rows // runs) if self.engine.rows_are_independent_of_place else rows
         selection, estimation = self._streams
         if self._drawn:
             # Alone, no more than lies between two looks; among others its share of one pass.
             passes = max(1, self._drawn // (100 * rows)) if runs == 1 else 1
             return [(estimation, min(passes * share, self._n - self._drawn))]
-        wanted = share - self._n0 % share if self.engine.packs else rows
+        wanted = share - self._n0 % share if self.engine.rows_are_independent_of_place else rows
         return [(selection, self._n0), (estimation, min(wanted, self._n))]
 
     def take(self, answers: list[np.ndarray]) -> None:
