@@ -21,6 +21,7 @@ import torch
 
 import rslib
 from benchmarks import certify, noise, samples
+from rslib import backends
 
 
 def machine(device: str) -> str:
@@ -37,10 +38,10 @@ def machine(device: str) -> str:
         return platform.processor() or platform.machine()
 
 
-def onnxruntime_version() -> str | None:
-    """The version of ONNX Runtime; None without it."""
+def installed(package: str) -> str | None:
+    """The version of a package; None without it."""
     try:
-        return version("onnxruntime")
+        return version(package)
     except PackageNotFoundError:
         return None
 
@@ -62,7 +63,7 @@ def manifest(options: argparse.Namespace) -> dict:
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": numpy.__version__,
-            "onnxruntime": onnxruntime_version(),
+            **{package: installed(package) for package in backends.PACKAGES},
             "rslib": rslib.__version__,
         },
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),

@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rslib import confidence, models
+from rslib import backends, confidence, models
 from rslib.certificates import certified_radius
-from rslib.engine import Engine, fastest_plan
+from rslib.engine import Engine
+from rslib.plans import fastest_plan
 from rslib.smoothing import SmoothedClassifier
 
 #: model, shape of an example, classes, sigma, step, number type, n of one measured certification
@@ -45,7 +46,8 @@ GPU_CASES = [
     ("resnet50", (3, 224, 224), 1000, "0.25", "1/255", "bfloat16", 10_000),
 ]
 N0, ALPHA, BATCH = 100, 0.001, 1000
-BACKENDS = ("eager", "frozen", "onnxruntime")
+# Those that are made in a moment; a column each.
+BACKENDS = tuple(name for name in backends.NAMES if not backends.BACKENDS[name].is_slow_to_make)
 
 
 def plain_counts(network: nn.Module, x: Tensor, sigma: float, n: int, batch: int, classes: int):
@@ -123,16 +125,14 @@ def rows(repeats: int = 5, device: str = "cpu", most: int | None = None) -> list
         network = models.build(name, shape, classes).eval().to(device)
         levels = 16 if step == "1/16" else 255
         x = torch.randint(0, levels + 1, shape) / levels
-        plan = fastest_plan(network, classes, shape, device, dtype)
+        plan = fastest_plan(network, classes, shape, device, dtype, threads=1)
         grid = SmoothedClassifier(network, classes, sigma, step, plan=plan)
         floating = SmoothedClassifier(network, classes, sigma, noise="float", plan=plan)
         engine = grid.engine(shape)
         passes = -(-(N0 + n) // plan.rows)
         ready = {plan.backend: engine}
         for backend in BACKENDS:
-            if backend not in ready and (
-                backend != "onnxruntime" or (device, dtype) == ("cpu", "float32")
-            ):
+            if backend not in ready and backends.BACKENDS[backend].is_candidate(dtype, device):
                 other = Engine(network, classes, shape, replace(plan, backend=backend))
                 if other.plan.backend == backend:
                     ready[backend] = other
@@ -201,7 +201,7 @@ from rslib.smoothing import SmoothedClassifier
 torch.set_num_threads(1)
 torch.manual_seed(0)
 network = models.build("cnn", (1, 8, 8), 10).eval()
-plan = Plan("frozen", "float32", 1024, 1, "cpu")
+plan = Plan("frozen", rows=1024)
 g = SmoothedClassifier(network, 10, "0.25", "1/16", plan=plan)
 g.certify(torch.full((1, 8, 8), 0.5), n=int(sys.argv[1]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -9,36 +9,20 @@ had without loading torch.
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 
 # PyPI's package "rslib" is somebody else's. The notebooks look for this name to tell them apart.
 DISTRIBUTION = "randomized-smoothing-course"
 __version__ = "0.1.0"
 
-_MODULES = {
-    "attacks",
-    "certificates",
-    "cli",
-    "confidence",
-    "datasets",
-    "engine",
-    "evaluation",
-    "exercises",
-    "interactive",
-    "models",
-    "noise",
-    "plotting",
-    "records",
-    "sharding",
-    "smoothing",
-    "training",
-    "verifier",
-}
+# Every module of the package that is not private; to find them imports none.
+_MODULES = {one.name for one in iter_modules(__path__) if not one.name.startswith("_")}
 _NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"), "smoothing")
 
 __all__ = sorted(_MODULES | set(_NAMES) | {"DISTRIBUTION"})
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(f"rslib.{name}")
     if name in _NAMES:
@@ -46,5 +30,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'rslib' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))

@@ -25,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 
-from rslib import confidence, evaluation, progress, records, verifier
+from rslib import backends, confidence, evaluation, progress, records, verifier
 
 __all__ = ["main"]
 
@@ -350,10 +350,9 @@ def _load(options: argparse.Namespace, split: str):
 
 def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None = None):
     """The smoothed classifier that the options describe, and its model's manifest."""
-    import torch
-
     from rslib import models
-    from rslib.engine import Plan, fastest_plan
+    from rslib.engine import Plan
+    from rslib.plans import default_plan, fastest_plan
     from rslib.smoothing import SmoothedClassifier
 
     weights = Path(options.weights)
@@ -378,12 +377,12 @@ def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None =
                     f"--{name} {value}: the file was begun with {recorded_plan[name]}"
                 )
     else:
-        torch.set_num_threads(options.threads)
-        plan = Plan(threads=options.threads, device=options.device)
-        if "rows" not in asked:
-            dtype = options.dtype or "float32"
-            shape = dataset.shape
-            plan = fastest_plan(network, dataset.num_classes, shape, options.device, dtype)
+        common = {"threads": options.threads, "dtype": asked.get("dtype", "float32")}
+        if "rows" in asked:
+            plan = default_plan(network, dataset.shape, options.device, **common)
+        else:
+            classes = dataset.num_classes
+            plan = fastest_plan(network, classes, dataset.shape, options.device, **common)
         plan = replace(plan, **asked)
     smoothed = SmoothedClassifier(
         network,
@@ -458,8 +457,9 @@ def _provenance(options: argparse.Namespace) -> dict:
     if options.device.startswith("cuda"):
         device = torch.cuda.get_device_name(options.device)
     optional = {}
-    with suppress(PackageNotFoundError):
-        optional["onnxruntime"] = version("onnxruntime")
+    for name in backends.PACKAGES:
+        with suppress(PackageNotFoundError):
+            optional[name] = version(name)
     return {
         "versions": {
             "python": platform.python_version(),
@@ -580,10 +580,10 @@ def _parser() -> argparse.ArgumentParser:
         )
         plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
         plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
-        plan.add_argument("--backend", choices=("eager", "frozen", "compiled", "onnxruntime"))
+        plan.add_argument("--backend", choices=backends.NAMES)
         plan.add_argument(
             "--dtype",
-            choices=("float32", "bfloat16", "float16"),
+            choices=backends.DTYPES,
             help="default float32; another number type is another base classifier",
         )
 

@@ -10,37 +10,28 @@ plan.
 from __future__ import annotations
 
 import copy
-import io
-import math
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rslib.noise import FloatGaussian, NoiseStream, Purpose
+from rslib.backends import BACKENDS, DTYPES, Backend
+from rslib.noise import NoiseStream
 
-__all__ = ["BACKENDS", "Engine", "Plan", "default_plan", "fastest_plan"]
-
-BACKENDS = ("callable", "eager", "frozen", "compiled", "onnxruntime")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Values in one forward pass: large enough to keep a core busy, small enough for its cache.
-_VALUES_PER_PASS = 2**16
-# No more is tried: what a pass costs beside its rows is then next to nothing, and what the last,
-# padded pass wastes grows.
-_MOST_ROWS, _LONGEST_PASS = 2**12, 0.1  # seconds
+__all__ = ["Engine", "Plan"]
 
 
 @dataclass(frozen=True)
 class Plan:
     """How a base classifier is run; two runs under one plan give the same counts.
+
+    `rslib.plans` has the default plan and the fastest one.
 
     Attributes
     ----------
@@ -57,19 +48,25 @@ class Plan:
         Threads of one operation on the CPU.
     device : str
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+
+    Raises
+    ------
+    ValueError
+        If a field is out of range, or the backend is not for that number type and device.
     """
 
-    backend: str = "frozen"
+    backend: str
     dtype: str = "float32"
-    rows: int = 1024
+    _: KW_ONLY
+    rows: int
     threads: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {self.backend!r}")
-        if self.dtype not in _DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {self.dtype!r}")
+        for name, known in (("backend", BACKENDS), ("dtype", DTYPES)):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {found!r}")
         for name in ("rows", "threads"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
@@ -78,9 +75,8 @@ class Plan:
             torch.device(self.device)
         except (RuntimeError, TypeError):
             raise ValueError(f"device must name a torch device, got {self.device!r}") from None
-        where = (self.dtype, torch.device(self.device).type)
-        if self.backend == "onnxruntime" and where != ("float32", "cpu"):
-            raise ValueError(f"backend 'onnxruntime' is for float32 on the cpu, got {where}")
+        if reason := BACKENDS[self.backend].usable(self.dtype, self.device):
+            raise ValueError(reason)
 
     def to_dict(self) -> dict:
         """The plan as a manifest holds it."""
@@ -101,126 +97,6 @@ class Plan:
         return cls(**fields)
 
 
-def default_plan(base: Callable, shape: tuple[int, ...], device: str = "cpu") -> Plan:
-    """The plan that is used when none is given; nothing is timed for it.
-
-    Parameters
-    ----------
-    base : callable
-        The base classifier. A module is frozen on the CPU; anything else is called as it is.
-    shape : tuple of int
-        Shape of one example.
-    device : str
-        Where it runs.
-
-    Returns
-    -------
-    Plan
-    """
-    if not isinstance(base, nn.Module):
-        backend = "callable"
-    else:
-        backend = "frozen" if torch.device(device).type == "cpu" else "eager"
-    rows = max(16, min(4096, _VALUES_PER_PASS // max(1, math.prod(shape))))
-    if torch.device(device).type != "cpu":
-        rows = max(rows, 1024)
-    return Plan(backend, "float32", rows, torch.get_num_threads(), device)
-
-
-def fastest_plan(
-    base: Callable,
-    num_classes: int,
-    shape: tuple[int, ...],
-    device: str = "cpu",
-    dtype: str = "float32",
-    repeats: int = 3,
-) -> Plan:
-    """Time the backends on the given shape, then larger batches for the fastest of them.
-
-    Parameters
-    ----------
-    base, num_classes, shape, device
-        As for `Engine`.
-    dtype : str
-        As in `Plan`; it is kept, not chosen.
-    repeats : int
-        Least number of timed runs of each candidate, after one that is not counted; the median
-        counts. A second's worth is run, up to 15 times.
-
-    Returns
-    -------
-    Plan
-        The choice depends on the machine and its load: record it, and reuse it for every run that
-        has to give the same counts.
-    """
-    start = replace(default_plan(base, shape, device), dtype=dtype)
-    on_cpu = torch.device(device).type == "cpu"
-    backends = ["callable"] if start.backend == "callable" else ["eager", "frozen"]
-    if "frozen" in backends and on_cpu and dtype == "float32" and _has_onnx():
-        backends.append("onnxruntime")
-    # With noise: it shares the processor's cache with the network, which favours larger batches.
-    stream = FloatGaussian(1).stream(torch.zeros(shape), 0, Purpose.TRAINING, 0, start.device)
-
-    def ready(plan: Plan) -> Engine | None:
-        """Warmed up; None where the plan cannot be kept, or the memory does not suffice."""
-        try:
-            engine = Engine(base, num_classes, shape, plan)
-            if engine.plan.backend == plan.backend:
-                engine.count(stream, plan.rows)
-                return engine
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-        return None
-
-    def once(engine: Engine, copies: int) -> float:
-        began = time.perf_counter()
-        try:
-            engine.count(stream, copies)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            return math.inf
-        return (time.perf_counter() - began) / copies
-
-    def fastest(plans: list[Plan]) -> tuple[Plan | None, float]:
-        """Of those that can be run, and its seconds a copy.
-
-        What else a CPU does comes and goes: there they take turns.
-        """
-        times = {}
-        for group in [plans] if on_cpu else [[plan] for plan in plans]:
-            engines = [engine for engine in map(ready, group) if engine]
-            copies = max(plan.rows for plan in plans)
-            began, turns = time.perf_counter(), []
-            while len(turns) < repeats or (len(turns) < 15 and time.perf_counter() - began < 1):
-                turns.append([once(engine, copies) for engine in engines])
-            for engine, taken in zip(engines, zip(*turns)):
-                if max(taken) < math.inf:
-                    times[engine.plan] = float(np.median(taken))
-            engines.clear()  # their memory is the next one's
-        best = min(times, key=times.get, default=None)
-        return best, times.get(best, math.inf)
-
-    rows = max(1, start.rows // 2)
-    best, each = fastest([replace(start, backend=backend, rows=rows) for backend in backends])
-    while best is None and rows > 1:
-        rows = max(1, rows // 2)
-        best, each = fastest([replace(start, backend=backend, rows=rows) for backend in backends])
-    if best is None:
-        return replace(start, rows=1)  # whoever uses it is told
-    while True:
-        sizes = [factor * best.rows for factor in (2, 4)]
-        sizes = [size for size in sizes if size <= _MOST_ROWS and size * each <= _LONGEST_PASS]
-        larger = [replace(best, rows=size) for size in sizes]
-        found, seconds = fastest([best, *larger]) if larger else (best, each)
-        if found in (best, None):
-            break
-        best, each = found, seconds
-    if best.backend != "callable" and not on_cpu:
-        # It takes a minute to compile, so at one size only; and pays on a GPU at most.
-        best = fastest([best, replace(best, backend="compiled")])[0] or best
-    return best
-
-
 class Engine:
     """A base classifier made ready for many forward passes over one shape of input.
 
@@ -235,21 +111,22 @@ class Engine:
         Width K of the scores.
     shape : tuple of int
         Shape of one example.
-    plan : Plan, optional
-        Default: `default_plan`. A module that cannot be frozen, compiled or exported faithfully
-        (its trace warns, or it gives other scores on random inputs) runs with the backend
-        ``eager``; see the attribute ``plan``. Ask for ``eager`` where a module branches on rare
-        inputs: no trace shows that. What becomes of a NaN or an infinity *inside* the network may
-        differ too (a ReLU or a maximum can drop it): it is the network as prepared that answers.
+    plan : Plan
+        For one, `rslib.plans.default_plan`. A module that cannot be frozen, compiled or exported
+        faithfully (its trace warns, or it gives other scores on random inputs) runs with the
+        backend ``eager``; see the attribute ``plan``. Ask for ``eager`` where a module branches on
+        rare inputs: no trace shows that. What becomes of a NaN or an infinity *inside* the network
+        may differ too (a ReLU or a maximum can drop it): it is the network as prepared that
+        answers.
 
     Attributes
     ----------
     plan : Plan
         What is in force.
-    packs : bool
-        Whether noisy copies of several jobs share forward passes: where a trial shows that a row's
-        scores depend, in their last bits, on where it stands in the batch, they do not, or the
-        counts of a job would depend on its neighbours. A plain function is taken at its word.
+    rows_are_independent_of_place : bool
+        Whether a trial found a row's scores to be the same, to the last bit, wherever it stands
+        in the batch. Where they are not, several jobs do not share forward passes, or the counts
+        of a job would depend on its neighbours. A plain function is taken at its word.
     """
 
     def __init__(
@@ -257,12 +134,13 @@ class Engine:
         base: Callable[[Tensor], Tensor],
         num_classes: int,
         shape: tuple[int, ...],
-        plan: Plan | None = None,
+        plan: Plan,
     ) -> None:
         self.base, self.num_classes, self.shape = base, num_classes, tuple(shape)
-        self.plan = plan or default_plan(base, self.shape)
         if not isinstance(base, nn.Module):
-            self.plan = replace(self.plan, backend="callable")
+            functions = (name for name, one in BACKENDS.items() if one.for_functions)
+            plan = replace(plan, backend=next(functions))
+        self.plan = plan
         self.device = torch.device(self.plan.device)
         self._asked = self.plan
         self._lock, self._counting = threading.RLock(), False
@@ -270,10 +148,12 @@ class Engine:
 
     def _prepare(self) -> None:
         """Make ready, or raise and change nothing: what was stale is then still known to be."""
-        plan, dtype = self._asked, _DTYPES[self._asked.dtype]
+        plan, backend = self._asked, BACKENDS[self._asked.backend]
+        dtype = getattr(torch, backend.dtypes[plan.dtype])
         noisy = torch.zeros((plan.rows, *self.shape), dtype=torch.float32, device=self.device)
         if not isinstance(self.base, nn.Module):
-            self.plan, self._noisy, self._copy, self.packs = plan, noisy, None, True
+            self.plan, self._noisy, self._copy = plan, noisy, None
+            self.rows_are_independent_of_place = True
             self._forward = lambda batch: self.base(batch.to(dtype))
             return
         for name, module in self.base.named_modules():
@@ -281,34 +161,31 @@ class Engine:
                 raise ValueError(
                     f"base must answer each row by itself, got batch statistics in {name or 'base'}"
                 )
-        if plan.backend == "callable":
-            raise ValueError("backend 'callable' is for plain functions, got a torch module")
-        if plan.backend == "onnxruntime" and not _has_onnx():
-            raise ValueError(
-                "backend 'onnxruntime' needs the packages onnx and onnxruntime: pip install them, "
-                "or choose another"
-            )
+        if backend.for_functions:
+            raise ValueError(f"backend {backend.name!r} is for plain functions, got a torch module")
+        if reason := backend.missing():
+            raise ValueError(reason)
         copied = copy.deepcopy(self.base)
         ready = copy.deepcopy(copied).to(self.device, dtype).eval().requires_grad_(False)
-        faster = None
         with _threads(plan.threads):
-            if plan.backend == "onnxruntime":
-                faster = _faithful(_to_onnx, ready, noisy)
+            faster = None
+            if backend.is_recorded and not backend.channels_last:
+                faster = _recorded(backend, ready, noisy, plan.threads)
             if faster is None and len(self.shape) == 3 and self.shape[0] > 1:
                 # What torch's convolutions want; with one channel it is the same.
                 ready = ready.to(memory_format=torch.channels_last)
                 noisy = noisy.to(memory_format=torch.channels_last)
-            if plan.backend in _WAYS:
-                faster = _faithful(_WAYS[plan.backend], ready, noisy.to(dtype))
+            if backend.is_recorded and backend.channels_last:
+                faster = _recorded(backend, ready, noisy.to(dtype), plan.threads)
             if faster is None:
                 plan, faster = replace(plan, backend="eager"), ready
 
             def forward(batch: Tensor) -> Tensor:
                 return faster(batch.to(dtype))
 
-            packs = _answers_rows_alike(forward, noisy)
-        self.plan, self._noisy, self._copy, self.packs = plan, noisy, copied, packs
-        self._forward = forward
+            independent = _answers_rows_alike(forward, noisy)
+        self.plan, self._noisy, self._copy, self._forward = plan, noisy, copied, forward
+        self.rows_are_independent_of_place = independent
 
     def _is_stale(self) -> bool:
         """Whether the module's parameters and buffers are no longer those that were copied."""
@@ -383,7 +260,8 @@ class Engine:
 
         A sequential run looks at them on the way. The answers are those that `count` would have
         counted, however many calls they are taken in, and whatever they are packed with; where
-        ``packs`` is False, only if n is a multiple of ``plan.rows`` in all calls but the last.
+        ``rows_are_independent_of_place`` is False, only if n is a multiple of ``plan.rows`` in all
+        calls but the last.
 
         Parameters
         ----------
@@ -436,7 +314,9 @@ class Engine:
         lowest, highest = torch.zeros(2, device=self.device)
         done = 0
         with torch.inference_mode(), _threads(self.plan.threads):
-            for parts in _passes([n for _, n in jobs], self.plan.rows, self.packs):
+            for parts in _passes(
+                [n for _, n in jobs], self.plan.rows, self.rows_are_independent_of_place
+            ):
                 # The rows that a short last pass leaves over keep older noise and are not counted.
                 for job, start, stop in parts:
                     jobs[job][0].fill(self._noisy[start:stop])
@@ -488,43 +368,11 @@ def _answers_rows_alike(forward: Callable[[Tensor], Tensor], example: Tensor) ->
     return torch.equal(here.roll(1, 0), there)
 
 
-def _freeze(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
-    traced = torch.jit.trace(ready, example, check_trace=False)
-    return torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-
-
-def _compile(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
-    compiled = torch.compile(ready, fullgraph=True, dynamic=False, options={"freezing": True})
-    with torch.inference_mode():
-        compiled(example)
-    return compiled
-
-
-_WAYS = {"frozen": _freeze, "compiled": _compile}
 _TRACING = threading.RLock()  # warnings are recorded for the whole process
 
 
-def _has_onnx() -> bool:
-    return all(find_spec(name) for name in ("onnx", "onnxruntime"))
-
-
-def _to_onnx(ready: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
-    """The module in ONNX Runtime, with as many threads as torch has now."""
-    import onnxruntime
-
-    exported = io.BytesIO()
-    torch.onnx.export(ready, (example,), exported, dynamo=False, input_names=["x"])
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
-    options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(
-        exported.getvalue(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda batch: torch.from_numpy(session.run(None, {"x": batch.numpy()})[0])
-
-
-def _faithful(way: Callable, ready: nn.Module, example: Tensor) -> Callable | None:
-    """The module made faster in this way, or None where it is not the same function then.
+def _recorded(backend: Backend, ready: nn.Module, example: Tensor, threads: int) -> Callable | None:
+    """The module as this backend runs it, or None where it is not the same function then.
 
     A trace is a recording: a module that branches on its input makes the tracer warn, one that
     draws random numbers outside torch gives other scores the next time. Both stay eager.
@@ -540,7 +388,7 @@ def _faithful(way: Callable, ready: nn.Module, example: Tensor) -> Callable | No
         # As an error the warning may get lost on its way out of the tracer.
         warnings.simplefilter("always")
         try:
-            faster = way(ready, example)
+            faster = backend.prepare(ready, example, threads)
             if any(issubclass(one.category, torch.jit.TracerWarning) for one in caught):
                 return None
             for probe in probes:

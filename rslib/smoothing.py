@@ -19,9 +19,10 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from rslib import certificates, confidence, sequential
-from rslib.engine import Engine, Plan, default_plan
+from rslib import certificates, confidence
+from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, GridGaussian, NoiseStream, Purpose
+from rslib.plans import default_plan
 
 __all__ = ["ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"]
 
@@ -224,7 +225,7 @@ class SmoothedClassifier:
         before it smooths. That costs radius: half a cell's diagonal (a perturbed input may be
         rounded by as much) and the distance of x to the grid.
     plan : Plan, optional
-        How the network is run; default `rslib.engine.default_plan`.
+        How the network is run; default `rslib.plans.default_plan`.
     device : str
         Where it runs, unless ``plan`` says so.
 
@@ -620,10 +621,10 @@ class SmoothedClassifier:
         """
         _check_count("n0", n0, 1, confidence.LARGEST_N)
         _check_count("n", n, 1, confidence.LARGEST_N)
-        may_stop = early_abstain or radius_loss is not None
-        if may_stop and two_sided:
+        sequential = early_abstain or radius_loss is not None
+        if sequential and two_sided:
             raise ValueError("two_sided must be False where a run may stop early, got True")
-        alpha = _check_sequential_alpha(alpha) if may_stop else _check_alpha(alpha)
+        alpha = _check_sequential_alpha(alpha) if sequential else _check_alpha(alpha)
         if radius_loss is not None:
             radius_loss = _check_radius("radius_loss", radius_loss)
         examples = self._examples(xs, indices)
@@ -636,7 +637,7 @@ class SmoothedClassifier:
             return stop
 
         def found() -> Iterator[tuple[_Example, np.ndarray, np.ndarray]]:
-            if may_stop:
+            if sequential:
                 yield from self._sequential(examples, n0, n, rule)
                 return
             # In the same forward passes: the second count does not wait for the first.
@@ -667,7 +668,7 @@ class SmoothedClassifier:
         samples = int(counts.sum())
         p_b_upper = None
         if radius_loss is not None:
-            p_a_lower = sequential.stopped_lower_bound(int(counts[label]), samples, n, alpha)
+            p_a_lower = confidence.run_lower_bound(int(counts[label]), samples, n, alpha)
         elif samples < n:
             p_a_lower = 0.0  # all of alpha is for the bound at n, and there is none before
         elif two_sided:
@@ -745,8 +746,8 @@ class SmoothedClassifier:
 
         Notes
         -----
-        A radius r holds where p_a is above Phi(r/sigma). `rslib.sequential.is_above` may say so at
-        any sample, `rslib.sequential.is_hopeless` that n_max samples would not; the run stops when
+        A radius r holds where p_a is above Phi(r/sigma). `rslib.confidence.is_above` may say so at
+        any sample, `rslib.confidence.is_hopeless` that n_max samples would not; the run stops when
         each radius has one or the other. A radius that all n_max samples would have certified is
         given up with probability at most alpha. The sampler's total variation is added to
         Phi(r/sigma): each draw hits the class with a probability that is larger than p_a by that
@@ -814,14 +815,12 @@ class SmoothedClassifier:
 
         def rule(example: _Example) -> _Rule:
             p = thresholds(example)
-            need = np.array(
-                [sequential.least_successes(float(one), int(n_max), alpha) for one in p]
-            )
+            need = np.array([confidence.needed(float(one), int(n_max), alpha) for one in p])
 
             def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
                 k, t = k[:, None], t[:, None]
-                above = sequential.is_above(k, t, p, n_max, alpha)
-                return (above | sequential.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
+                above = confidence.is_above(k, t, p, n_max, alpha)
+                return (above | confidence.is_hopeless(k, t, need, n_max, alpha)).all(axis=1)
 
             return decided
 
@@ -829,7 +828,7 @@ class SmoothedClassifier:
             for example, selection, counts in self._sequential(examples, n0, n_max, rule):
                 label, p = int(np.argmax(selection)), thresholds(example)
                 k, t = int(counts[label]), int(counts.sum())
-                verdicts = sequential.is_above(k, t, p, n_max, alpha)
+                verdicts = confidence.is_above(k, t, p, n_max, alpha)
                 yield Decision(
                     label=label if verdicts.any() else ABSTAIN,
                     radii=radii,
@@ -855,12 +854,11 @@ class SmoothedClassifier:
         return min(math.nextafter(p, 2), 1 - 2**-53)
 
     def _undecidable(
-        self, n: int, alpha: float, variation: float, may_stop: bool
+        self, n: int, alpha: float, variation: float, sequential: bool
     ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
         """The test of whether n samples will not certify anything."""
-        threshold = self._probability(0.0, variation)
-        need = sequential.least_successes(threshold, int(n), alpha, may_stop)
-        return lambda k, t: sequential.is_hopeless(k, t, need, n, alpha)
+        need = confidence.needed(self._probability(0.0, variation), int(n), alpha, sequential)
+        return lambda k, t: confidence.is_hopeless(k, t, need, n, alpha)
 
     def _close_enough(
         self, n: int, alpha: float, variation: float, loss: float, undecidable: Callable
@@ -872,7 +870,7 @@ class SmoothedClassifier:
             fixed = confidence.lower_bound(k * n // t, n, alpha) - variation
             goal = certificates.certified_radius(np.clip(fixed, 0.5, None), sigma) - loss
             p = [self._probability(max(0.0, float(one)), variation) for one in goal]
-            return sequential.is_above(k, t, np.array(p), n, alpha) | undecidable(k, t)
+            return confidence.is_above(k, t, np.array(p), n, alpha) | undecidable(k, t)
 
         return stop
 
@@ -902,23 +900,27 @@ class _Run:
         self.selection = self.counts = np.zeros(engine.num_classes, dtype=np.int64)
         self.done = False
         self._streams, self._n0, self._n, self._rule = (selection, estimation), n0, n, rule
-        self._looks, self._drawn = sequential.looking_times(n), 0
+        self._looks, self._drawn = confidence.looks(n), 0
 
     @property
     def abreast(self) -> int:
         """How many runs go side by side."""
-        return max(1, self.engine.plan.rows // _LEAST_SHARE) if self.engine.packs else 1
+        return (
+            max(1, self.engine.plan.rows // _LEAST_SHARE)
+            if self.engine.rows_are_independent_of_place
+            else 1
+        )
 
     def jobs(self, runs: int) -> list[tuple[NoiseStream, int]]:
         """What it wants from passes that are shared by so many runs."""
         rows = self.engine.plan.rows
-        share = max(1, rows // runs) if self.engine.packs else rows
+        share = max(1, rows // runs) if self.engine.rows_are_independent_of_place else rows
         selection, estimation = self._streams
         if self._drawn:
             # Alone, no more than lies between two looks; among others its share of one pass.
             passes = max(1, self._drawn // (100 * rows)) if runs == 1 else 1
             return [(estimation, min(passes * share, self._n - self._drawn))]
-        wanted = share - self._n0 % share if self.engine.packs else rows
+        wanted = share - self._n0 % share if self.engine.rows_are_independent_of_place else rows
         return [(selection, self._n0), (estimation, min(wanted, self._n))]
 
     def take(self, answers: list[np.ndarray]) -> None:

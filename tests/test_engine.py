@@ -4,6 +4,7 @@ import shutil
 import sysconfig
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-import rslib.engine as engine_module
-from rslib import models
-from rslib.engine import Engine, Plan, default_plan, fastest_plan
+from rslib import backends, models
+from rslib.engine import Engine, Plan
 from rslib.noise import GridGaussian, Purpose
+from rslib.plans import default_plan, fastest_plan
 
 SHAPE = (1, 4, 4)
 NOISE = GridGaussian("0.5", "1/16")
@@ -85,7 +86,7 @@ def test_what_does_not_compile_runs_eagerly(network, monkeypatch):
 def test_training_mode_and_weights_are_left_alone(network):
     network.train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    Engine(network, 3, SHAPE).count(stream(), 300)
+    Engine(network, 3, SHAPE, default_plan(network, SHAPE)).count(stream(), 300)
     assert network.training
     assert all(p.requires_grad for p in network.parameters())
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
@@ -100,7 +101,7 @@ def test_batch_norm_uses_running_statistics(network):
 
 
 def test_weights_trained_further_are_noticed(network):
-    engine = Engine(network, 3, SHAPE)
+    engine = Engine(network, 3, SHAPE, default_plan(network, SHAPE))
     first = engine.count(stream(), 400)
     with torch.no_grad():
         network[-1].bias.data += torch.tensor([0.0, 0.0, 100.0])
@@ -113,7 +114,7 @@ recorded = pytest.mark.parametrize("backend", ["frozen", "onnxruntime"])
 
 @recorded
 def test_weights_trained_further_are_noticed_by_every_backend(network, backend):
-    engine = Engine(network, 3, SHAPE, Plan(backend))
+    engine = Engine(network, 3, SHAPE, Plan(backend, rows=1024))
     assert engine.count(stream(), 400)[2] < 400
     with torch.no_grad():
         network[-1].bias.data += torch.tensor([0.0, 0.0, 100.0])
@@ -138,12 +139,12 @@ def test_hidden_randomness_is_not_frozen(backend):
         def forward(self, x):
             return x.flatten(1)[:, :2] + torch.tensor(generator.normal(size=2).astype(np.float32))
 
-    assert Engine(Random(), 2, SHAPE, Plan(backend)).plan.backend == "eager"
+    assert Engine(Random(), 2, SHAPE, Plan(backend, rows=1024)).plan.backend == "eager"
 
 
 def test_a_module_that_can_no_longer_be_prepared_stays_stale(network):
     """The answers of the old one must not come back."""
-    engine = Engine(network, 3, SHAPE)
+    engine = Engine(network, 3, SHAPE, default_plan(network, SHAPE))
     engine.count(stream(), 100)
     network[1].running_mean = None
     for _ in range(2):
@@ -157,7 +158,7 @@ def test_scores_of_any_size_are_compared(backend):
         def forward(self, x):
             return nn.functional.dropout(x.flatten(1)[:, :2], 0.5, True) * 1e-7
 
-    assert Engine(Random(), 2, SHAPE, Plan(backend)).plan.backend == "eager"
+    assert Engine(Random(), 2, SHAPE, Plan(backend, rows=1024)).plan.backend == "eager"
 
 
 def test_ties_broken_in_another_way_are_seen():
@@ -225,21 +226,21 @@ def test_colour_images_give_the_same_counts_with_every_backend():
 
 def test_onnx_runtime_missing(network, monkeypatch):
     """It is asked for by name in vain, and not tried."""
-    monkeypatch.setattr("rslib.engine.find_spec", lambda name: None)
+    monkeypatch.setattr("rslib.backends.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="'onnxruntime' needs the packages onnx and onnxruntime"):
-        Engine(network, 3, SHAPE, Plan("onnxruntime"))
+        Engine(network, 3, SHAPE, Plan("onnxruntime", rows=1024))
     assert fastest_plan(network, 3, SHAPE, repeats=1).backend in ("eager", "frozen")
 
 
 @pytest.mark.parametrize("field", [{"dtype": "bfloat16"}, {"device": "cuda"}])
 def test_onnx_runtime_is_for_float32_on_the_cpu(field):
     with pytest.raises(ValueError, match="backend 'onnxruntime' is for float32 on the cpu, got"):
-        Plan("onnxruntime", **field)
+        Plan("onnxruntime", rows=8, **field)
 
 
 def test_plain_callable_and_ties():
     """The lowest class wins a tie."""
-    engine = Engine(lambda x: torch.zeros(len(x), 4), 4, SHAPE)
+    engine = Engine(lambda x: torch.zeros(len(x), 4), 4, SHAPE, Plan("callable", rows=64))
     assert engine.plan.backend == "callable"
     assert engine.count(stream(), 33).tolist() == [33, 0, 0, 0]
 
@@ -287,12 +288,12 @@ def test_short_passes_are_padded():
 
 def test_threads_are_restored(network):
     before = torch.get_num_threads()
-    Engine(network, 3, SHAPE, Plan("eager", threads=before + 1)).count(stream(), 10)
+    Engine(network, 3, SHAPE, Plan("eager", rows=16, threads=before + 1)).count(stream(), 10)
     assert torch.get_num_threads() == before
 
 
 def test_plan_round_trip_and_default():
-    plan = Plan("eager", "bfloat16", 12, 2, "cpu")
+    plan = Plan("eager", "bfloat16", rows=12, threads=2)
     assert Plan.from_dict(plan.to_dict()) == plan
     assert default_plan(nn.Identity(), (1, 8, 8)).rows == 1024
     assert default_plan(nn.Identity(), (3, 224, 224)).rows == 16
@@ -312,7 +313,7 @@ def test_plan_round_trip_and_default():
 )
 def test_bad_plan(field, value):
     with pytest.raises(ValueError, match=f"{field} must .*got {value!r}"):
-        Plan(**{field: value})
+        Plan(**{"backend": "eager", "rows": 8, field: value})
 
 
 def test_plan_with_unknown_field():
@@ -322,7 +323,7 @@ def test_plan_with_unknown_field():
 
 def test_backend_callable_refuses_a_module(network):
     with pytest.raises(ValueError, match="backend 'callable' is for plain functions"):
-        Engine(network, 3, SHAPE, Plan("callable"))
+        Engine(network, 3, SHAPE, Plan("callable", rows=1024))
 
 
 def test_fastest_plan_is_usable():
@@ -335,7 +336,7 @@ def test_fastest_plan_is_usable():
 def test_fastest_plan_tries_onnx_runtime(monkeypatch):
     """And takes it where a clock that only the other backends move says so."""
     now = [0.0]
-    monkeypatch.setattr("rslib.engine.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("rslib.plans.time.perf_counter", lambda: now[0])
 
     class Slow(nn.Module):
         def forward(self, x):
@@ -343,7 +344,8 @@ def test_fastest_plan_tries_onnx_runtime(monkeypatch):
             return x.flatten(1)[:, :3] * 2
 
     assert fastest_plan(Slow(), 3, SHAPE, repeats=1).backend in ("frozen", "onnxruntime")
-    monkeypatch.setitem(engine_module._WAYS, "frozen", None)  # then nothing is frozen faithfully
+    fails = replace(backends.BACKENDS["frozen"], prepare=None)  # then nothing is frozen faithfully
+    monkeypatch.setitem(backends.BACKENDS, "frozen", fails)
     assert fastest_plan(Slow(), 3, SHAPE, repeats=1).backend == "onnxruntime"
     assert fastest_plan(Slow(), 3, SHAPE, dtype="bfloat16", repeats=1).backend == "eager"
 
@@ -351,7 +353,7 @@ def test_fastest_plan_tries_onnx_runtime(monkeypatch):
 def test_fastest_plan_goes_on_while_larger_is_faster(monkeypatch):
     """A clock that only forward passes move: each by 1 ms, or by 10 above 3,000 rows."""
     now = [0.0]
-    monkeypatch.setattr("rslib.engine.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("rslib.plans.time.perf_counter", lambda: now[0])
 
     def base(batch):
         now[0] += 0.001 if len(batch) <= 3000 else 0.01
@@ -364,7 +366,7 @@ def test_fastest_plan_goes_on_while_larger_is_faster(monkeypatch):
 def test_fastest_plan_tries_no_pass_of_more_than_a_tenth_of_a_second(monkeypatch):
     """A clock that moves by 1 ms a row and 10 ms a pass: larger would always be faster."""
     now, tried = [0.0], set()
-    monkeypatch.setattr("rslib.engine.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("rslib.plans.time.perf_counter", lambda: now[0])
 
     def base(batch):
         tried.add(len(batch))
@@ -407,8 +409,10 @@ def test_fastest_plan_survives_memory_that_runs_out_later():
 
 def test_bfloat16_is_another_classifier(network):
     network.eval()
-    half = Engine(network, 3, SHAPE, Plan("eager", dtype="bfloat16")).count(stream(), 2000)
-    full = Engine(network, 3, SHAPE, Plan("eager")).count(stream(), 2000)
+    half = Engine(network, 3, SHAPE, Plan("eager", dtype="bfloat16", rows=1024)).count(
+        stream(), 2000
+    )
+    full = Engine(network, 3, SHAPE, Plan("eager", rows=1024)).count(stream(), 2000)
     assert half.sum() == full.sum() == 2000
     assert 0 < np.abs(half - full).max() < 200
 
@@ -419,7 +423,7 @@ def test_batch_statistics_are_refused():
     with pytest.raises(
         ValueError, match=r"base must answer each row by itself, got batch stat.* 1"
     ):
-        Engine(network, 16, SHAPE)
+        Engine(network, 16, SHAPE, default_plan(network, SHAPE))
 
 
 def test_a_branch_that_only_negative_inputs_take_is_not_frozen():
@@ -443,7 +447,7 @@ def test_buffers_that_are_not_saved_are_watched_too():
             return torch.stack([self.sign * x.flatten(1)[:, 0], x.new_zeros(len(x))], dim=1)
 
     network = Scaled()
-    engine = Engine(network, 2, SHAPE)
+    engine = Engine(network, 2, SHAPE, default_plan(network, SHAPE))
     first = engine.count(stream(), 500)
     network.sign.mul_(-1)
     assert engine.count(stream(), 500).tolist() != first.tolist()
@@ -481,7 +485,7 @@ def test_packed_jobs_are_counted_as_if_each_ran_alone(sizes):
     network = models.build("cnn", (1, 8, 8), 10)
     noise = GridGaussian("0.5", "1/16")
     example = noise.prepare(torch.full((1, 8, 8), 0.5))
-    engine = Engine(network, 10, (1, 8, 8), Plan(rows=16))
+    engine = Engine(network, 10, (1, 8, 8), Plan("frozen", rows=16))
 
     def job(index, n):
         return noise.stream(example, 0, Purpose.ESTIMATION, index), n
@@ -528,6 +532,7 @@ def test_answers_are_those_that_count_counts(network, rows):
 
 
 def test_answers_refuse_what_count_refuses(network):
-    engine = Engine(lambda x: torch.full((len(x), 3), float("nan")), 3, SHAPE)
+    base = lambda x: torch.full((len(x), 3), float("nan"))  # noqa: E731
+    engine = Engine(base, 3, SHAPE, Plan("callable", rows=64))
     with pytest.raises(ValueError, match="finite scores"):
         engine.answers_each([(stream(), 10)])

@@ -29,7 +29,7 @@ import torch
 
 import rslib
 from rslib import attacks, cli, datasets, models, training
-from rslib.engine import fastest_plan
+from rslib.plans import fastest_plan
 from rslib.smoothing import SmoothedClassifier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,7 +129,7 @@ def imagenet_time(options: argparse.Namespace) -> tuple[str, dict, int]:
     x = torch.randint(0, 256, shape) / 255
     rows = {}
     for dtype in ("float32",) if options.tiny else ("bfloat16", "float16"):
-        plan = fastest_plan(network, 1000, shape, options.device, dtype, 1)
+        plan = fastest_plan(network, 1000, shape, options.device, dtype, repeats=1)
         smoothed = SmoothedClassifier(network, 1000, "0.5", "1/255", plan=plan)
         smoothed.certify(x, 10, max(32, n // 50), 0.001)  # warms up; is not counted
         taken = []

@@ -22,8 +22,8 @@ import torch
 import rslib
 from rslib import datasets, models
 from rslib.confidence import hung_fithian_pvalue
-from rslib.engine import default_plan
 from rslib.noise import Purpose
+from rslib.plans import default_plan
 from rslib.smoothing import ABSTAIN, SmoothedClassifier
 
 FORMAT = "rslib-jpeg-check/1"

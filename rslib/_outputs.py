@@ -1,0 +1,102 @@
+"""What a base classifier may return, read in one place: scores, or labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def read_scores(output: object, num_classes: int) -> Tensor:
+    """The scores, or the labels, in what a base classifier returned.
+
+    Parameters
+    ----------
+    output : Tensor, numpy.ndarray, or an object that holds one
+        A tensor or an array is taken as it is. Of anything else: what its attribute or key
+        ``logits`` holds, if it has one, also where it is a tuple; else the first tensor or array
+        of a tuple or list.
+    num_classes : int
+        Number of classes K.
+
+    Returns
+    -------
+    Tensor
+        Scores (B, K) of a real number type, or labels (B,) in int64, each from 0 to K - 1.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> read_scores(np.array([2, 0]), num_classes=3)
+    tensor([2, 0])
+    >>> read_scores((torch.tensor([[0.5, 1.5]]), "hidden"), num_classes=2)
+    tensor([[0.5000, 1.5000]])
+    """
+    found = as_tensor(output)
+    if found is not None and not found.dtype.is_complex and found.dtype != torch.bool:
+        if found.dim() == 2 and found.shape[1] == num_classes:
+            return found
+        if found.dim() == 1 and not found.dtype.is_floating_point:
+            return _checked_labels(found.long(), num_classes)
+    if found is None:
+        shown = type(output).__name__
+    elif found.dtype.is_complex or found.dtype == torch.bool:
+        shown = f"{found.dtype} of shape {tuple(found.shape)}"
+    else:
+        shown = str(tuple(found.shape))
+    raise ValueError(
+        f"num_classes is {num_classes}: the base classifier must return scores of shape "
+        f"(rows, {num_classes}), or whole numbers of shape (rows,), got {shown}"
+    )
+
+
+def answers(scores: Tensor) -> Tensor:
+    """The class of each row of what `read_scores` gave; the lowest where scores tie."""
+    return scores if scores.dim() == 1 else scores.argmax(1)
+
+
+def as_tensor(output: object) -> Tensor | None:
+    """The tensor in what a base classifier returned, unchecked; None where there is none."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, np.ndarray):
+        return _from_array(output)
+    logits = output.get("logits") if isinstance(output, Mapping) else None
+    logits = getattr(output, "logits", None) if logits is None else logits
+    if isinstance(logits, (Tensor, np.ndarray)):
+        return as_tensor(logits)
+    if isinstance(output, (tuple, list)):
+        for part in output:
+            if isinstance(part, (Tensor, np.ndarray)):
+                return as_tensor(part)
+    return None
+
+
+def _from_array(array: np.ndarray) -> Tensor | None:
+    if array.dtype.kind not in "fiuc":
+        return None
+    if array.dtype.kind == "u":
+        array = array.astype(np.int64)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype == np.longdouble:
+        array = array.astype(np.float64)
+    # A copy where torch could not share the memory: read-only arrays and negative strides.
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _checked_labels(labels: Tensor, num_classes: int) -> Tensor:
+    if len(labels):
+        low, high = (int(end) for end in labels.aminmax())
+        if low < 0 or high >= num_classes:
+            raise ValueError(
+                f"num_classes is {num_classes}: the base classifier must return labels from 0 to "
+                f"{num_classes - 1}, got {low if low < 0 else high}"
+            )
+    return labels

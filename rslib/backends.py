@@ -1,0 +1,179 @@
+"""The ways to run a network, one entry each in `BACKENDS`.
+
+Whatever differs between them stands in its entry: where it can be used, which packages it needs,
+which number types it offers, how it makes a module ready. Plans, the engine, the command line, the
+provenance of files and the benchmarks read the entries, so that a new one is written here alone.
+Reading them loads no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    #: From a batch of noisy copies to what the base classifier says of them.
+    Answers = Callable[[Tensor], object]
+
+__all__ = ["BACKENDS", "DTYPES", "NAMES", "PACKAGES", "Backend"]
+
+_FLOATS = MappingProxyType({name: name for name in ("float32", "bfloat16", "float16")})
+
+
+def _as_it_is(module: nn.Module, example: Tensor, threads: int) -> Answers:
+    return module
+
+
+def _frozen(module: nn.Module, example: Tensor, threads: int) -> Answers:
+    import torch
+
+    traced = torch.jit.trace(module, example, check_trace=False)
+    return torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+
+
+def _compiled(module: nn.Module, example: Tensor, threads: int) -> Answers:
+    import torch
+
+    compiled = torch.compile(module, fullgraph=True, dynamic=False, options={"freezing": True})
+    with torch.inference_mode():
+        compiled(example)
+    return compiled
+
+
+def _in_onnx_runtime(module: nn.Module, example: Tensor, threads: int) -> Answers:
+    import onnxruntime
+    import torch
+
+    exported = io.BytesIO()
+    # The exporter prints the graph of a module that it cannot express.
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(module, (example,), exported, dynamo=False, input_names=["x"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(
+        exported.getvalue(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda batch: torch.from_numpy(session.run(None, {"x": batch.numpy()})[0])
+
+
+def device_type(device: str) -> str:
+    """``"cuda"`` for ``"cuda:1"``."""
+    return device.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to run a base classifier.
+
+    Attributes
+    ----------
+    name : str
+        As plans, manifests and the command line say it.
+    prepare : callable
+        From a module in evaluation mode, an example of a batch and a number of threads to a
+        function of such batches. It may raise anything where it cannot; whoever calls it compares
+        the function with the module.
+    dtypes : mapping of str to str
+        The number types that it offers, and torch's name of what a module and its inputs are cast
+        to for each.
+    devices : tuple of str, optional
+        Types of the devices that it runs on; default all.
+    packages : tuple of str
+        What has to be installed beside the library's own dependencies.
+    for_functions : bool
+        Whether it takes plain functions, and no modules; the others take modules only.
+    is_recorded : bool
+        Whether a recording of the module runs, and none of the module's Python.
+    channels_last : bool
+        Whether colour images may be held with their channels last, as torch's convolutions want.
+    default_on : tuple of str
+        Types of the devices where it is the default.
+    untimed_on : tuple of str
+        Types of the devices where `rslib.plans.fastest_plan` does not try it.
+    is_slow_to_make : bool
+        Whether making a module ready takes so long that it is tried last, and at one size.
+    """
+
+    name: str
+    prepare: Callable[[nn.Module, Tensor, int], Answers] = field(repr=False)
+    dtypes: Mapping[str, str] = field(default_factory=lambda: _FLOATS)
+    devices: tuple[str, ...] | None = None
+    packages: tuple[str, ...] = ()
+    for_functions: bool = False
+    is_recorded: bool = False
+    channels_last: bool = True
+    default_on: tuple[str, ...] = ()
+    untimed_on: tuple[str, ...] = ()
+    is_slow_to_make: bool = False
+
+    def usable(self, dtype: str, device: str) -> str | None:
+        """None if the backend is for this number type and device, else the reason why not.
+
+        >>> BACKENDS["onnxruntime"].usable("float32", "cuda:1")
+        "backend 'onnxruntime' is for float32 on the cpu, got ('float32', 'cuda')"
+        """
+        kind = device_type(device)
+        if dtype in self.dtypes and (self.devices is None or kind in self.devices):
+            return None
+        where = "" if self.devices is None else f" on the {' or '.join(self.devices)}"
+        return (
+            f"backend {self.name!r} is for {' or '.join(self.dtypes)}{where}, got {(dtype, kind)}"
+        )
+
+    def missing(self) -> str | None:
+        """None if the packages that the backend needs are installed, else what to do."""
+        if all(find_spec(package) for package in self.packages):
+            return None
+        return (
+            f"backend {self.name!r} needs the packages {' and '.join(self.packages)}: pip install "
+            "them, or choose another"
+        )
+
+    def is_candidate(self, dtype: str, device: str) -> bool:
+        """Whether `rslib.plans.fastest_plan` tries it for modules."""
+        return not (
+            self.for_functions
+            or device_type(device) in self.untimed_on
+            or self.usable(dtype, device)
+            or self.missing()
+        )
+
+
+#: Every backend by its name.
+BACKENDS: dict[str, Backend] = {
+    one.name: one
+    for one in (
+        # Calls a plain function as it is.
+        Backend("callable", _as_it_is, for_functions=True),
+        # Runs a copy of the module in evaluation mode, operation by operation.
+        Backend("eager", _as_it_is),
+        # Runs a traced, frozen copy.
+        Backend("frozen", _frozen, is_recorded=True, default_on=("cpu",)),
+        # Runs what torch.compile makes, which needs a C++ compiler on the CPU and pays on a GPU.
+        Backend("compiled", _compiled, is_recorded=True, untimed_on=("cpu",), is_slow_to_make=True),
+        # Runs a copy exported to ONNX.
+        Backend(
+            "onnxruntime",
+            _in_onnx_runtime,
+            dtypes={"float32": "float32"},
+            devices=("cpu",),
+            packages=("onnx", "onnxruntime"),
+            is_recorded=True,
+            channels_last=False,
+        ),
+    )
+}
+#: What a module can be run with, for whoever chooses.
+NAMES = tuple(name for name, one in BACKENDS.items() if not one.for_functions)
+#: The number types that some backend offers.
+DTYPES = tuple(dict.fromkeys(dtype for one in BACKENDS.values() for dtype in one.dtypes))
+#: Packages whose versions may decide the last bits of a score, where they are installed.
+PACKAGES = tuple(dict.fromkeys(name for one in BACKENDS.values() for name in one.packages))

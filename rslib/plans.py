@@ -1,0 +1,194 @@
+"""Which plan to run a network under: the default one, and the fastest of those that were timed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from rslib.backends import BACKENDS, device_type
+from rslib.engine import Engine, Plan
+from rslib.noise import FloatGaussian, Purpose
+
+__all__ = ["default_plan", "fastest_plan"]
+
+# Values in one forward pass: large enough to keep a core busy, small enough for its cache.
+_VALUES_PER_PASS = 2**16
+# No more is tried: what a pass costs beside its rows is then next to nothing, and what the last,
+# padded pass wastes grows.
+_MOST_ROWS, _LONGEST_PASS = 2**12, 0.1  # seconds
+
+
+def default_plan(
+    base: Callable,
+    shape: tuple[int, ...],
+    device: str = "cpu",
+    threads: int | None = None,
+    dtype: str = "float32",
+) -> Plan:
+    """The plan that is used when none is given; nothing is timed for it.
+
+    Parameters
+    ----------
+    base : callable
+        The base classifier. A module is frozen on the CPU; anything else is called as it is.
+    shape : tuple of int
+        Shape of one example.
+    device : str
+        Where it runs.
+    threads : int, optional
+        Threads of one operation on the CPU; default: as many as torch uses now.
+    dtype : str
+        Number type, see `rslib.engine.Plan`.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> default_plan(nn.Flatten(), (3, 32, 32), threads=1)
+    Plan(backend='frozen', dtype='float32', rows=21, threads=1, device='cpu')
+    """
+    kind = device_type(device)
+    rows = max(16, min(4096, _VALUES_PER_PASS // max(1, math.prod(shape))))
+    if kind != "cpu":
+        rows = max(rows, 1024)
+    is_function = not isinstance(base, nn.Module)
+    offered = [
+        one
+        for one in BACKENDS.values()
+        if one.for_functions == is_function and not one.usable(dtype, device)
+    ]
+    best = max(offered, key=lambda one: kind in one.default_on, default=BACKENDS["eager"])
+    return Plan(
+        best.name,
+        dtype,
+        rows=rows,
+        threads=torch.get_num_threads() if threads is None else threads,
+        device=device,
+    )
+
+
+def fastest_plan(
+    base: Callable,
+    num_classes: int,
+    shape: tuple[int, ...],
+    device: str = "cpu",
+    dtype: str = "float32",
+    threads: int | None = None,
+    repeats: int = 3,
+) -> Plan:
+    """Time the backends on the given shape, then larger batches for the fastest of them.
+
+    Parameters
+    ----------
+    base, num_classes, shape, device
+        As for `rslib.engine.Engine`.
+    dtype : str
+        As in `rslib.engine.Plan`; it is kept, not chosen.
+    threads : int, optional
+        As for `default_plan`; it is kept, not chosen.
+    repeats : int
+        Least number of timed runs of each candidate, after one that is not counted; the median
+        counts. A second's worth is run, up to 15 times.
+
+    Returns
+    -------
+    Plan
+        The choice depends on the machine and its load: record it, and reuse it for every run that
+        has to give the same counts.
+    """
+    start = default_plan(base, shape, device, threads, dtype)
+    backends = [start.backend]
+    slow_to_make: list[str] = []
+    if isinstance(base, nn.Module):
+        candidates = [one for one in BACKENDS.values() if one.is_candidate(dtype, device)]
+        backends = [one.name for one in candidates if not one.is_slow_to_make]
+        slow_to_make = [one.name for one in candidates if one.is_slow_to_make]
+    trials = _Trials(base, num_classes, shape, repeats, start.device)
+    best, each, rows = None, math.inf, start.rows
+    while best is None and rows > 1:
+        rows = max(1, rows // 2)
+        best, each = trials.fastest(
+            [replace(start, backend=backend, rows=rows) for backend in backends]
+        )
+    if best is None:
+        return replace(start, rows=1)  # whoever uses it is told
+    while True:
+        sizes = [factor * best.rows for factor in (2, 4)]
+        sizes = [size for size in sizes if size <= _MOST_ROWS and size * each <= _LONGEST_PASS]
+        larger = [replace(best, rows=size) for size in sizes]
+        found, seconds = trials.fastest([best, *larger]) if larger else (best, each)
+        if found is None or found == best:
+            break
+        best, each = found, seconds
+    if slow_to_make:
+        best = trials.fastest([best, *(replace(best, backend=name) for name in slow_to_make)])[0]
+    return best or replace(start, rows=1)
+
+
+class _Trials:
+    """Plans for one base classifier, timed against each other."""
+
+    def __init__(
+        self,
+        base: Callable,
+        num_classes: int,
+        shape: tuple[int, ...],
+        repeats: int,
+        device: str,
+    ) -> None:
+        self._base, self._num_classes, self._shape, self._repeats = (
+            base, num_classes, shape, repeats,
+        )  # fmt: skip
+        self._takes_turns = device_type(device) == "cpu"
+        # With noise: it shares the processor's cache with the network, which favours larger
+        # batches.
+        self._stream = FloatGaussian(1).stream(torch.zeros(shape), 0, Purpose.TRAINING, 0, device)
+
+    def fastest(self, plans: Sequence[Plan]) -> tuple[Plan | None, float]:
+        """Of those that can be run, and its seconds a copy.
+
+        What else a CPU does comes and goes: there they take turns.
+        """
+        times: dict[Plan, float] = {}
+        for group in [plans] if self._takes_turns else [[plan] for plan in plans]:
+            engines = [engine for engine in map(self._ready, group) if engine]
+            copies = max(plan.rows for plan in plans)
+            began, turns = time.perf_counter(), []
+            while len(turns) < self._repeats or (
+                len(turns) < 15 and time.perf_counter() - began < 1
+            ):
+                turns.append([self._seconds_a_copy(engine, copies) for engine in engines])
+            for engine, taken in zip(engines, zip(*turns)):
+                if max(taken) < math.inf:
+                    times[engine.plan] = float(np.median(taken))
+            engines.clear()  # their memory is the next one's
+        best = min(times, key=lambda plan: times[plan], default=None)
+        return best, times[best] if best else math.inf
+
+    def _ready(self, plan: Plan) -> Engine | None:
+        """Warmed up; None where the plan cannot be kept, or the memory does not suffice."""
+        try:
+            engine = Engine(self._base, self._num_classes, self._shape, plan)
+            if engine.plan.backend == plan.backend:
+                engine.count(self._stream, plan.rows)
+                return engine
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+        return None
+
+    def _seconds_a_copy(self, engine: Engine, copies: int) -> float:
+        began = time.perf_counter()
+        try:
+            engine.count(self._stream, copies)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return math.inf
+        return (time.perf_counter() - began) / copies
