@@ -20,20 +20,25 @@ _MODULES = {
     "cli",
     "confidence",
     "datasets",
+    "decisions",
     "engine",
     "evaluation",
     "exercises",
     "interactive",
     "models",
     "noise",
+    "plans",
     "plotting",
     "records",
+    "scheduling",
+    "sequential",
     "sharding",
     "smoothing",
     "training",
     "verifier",
 }
-_NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"), "smoothing")
+_NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision"), "decisions")
+_NAMES["SmoothedClassifier"] = "smoothing"
 
 __all__ = sorted(_MODULES | set(_NAMES) | {"DISTRIBUTION"})
 

@@ -23,7 +23,8 @@ from scipy.stats import binom
 
 from rslib import confidence
 from rslib.engine import Plan
-from rslib.smoothing import ABSTAIN, SmoothedClassifier
+from rslib.decisions import ABSTAIN
+from rslib.smoothing import SmoothedClassifier
 
 FEW = 1_000
 MANY = 100_000
