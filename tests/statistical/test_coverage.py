@@ -21,9 +21,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import binom
 
-from rslib import confidence
-from rslib.engine import Plan
+from rslib import confidence, sequential
 from rslib.decisions import ABSTAIN
+from rslib.engine import Plan
 from rslib.smoothing import SmoothedClassifier
 
 FEW = 1_000
@@ -204,14 +204,14 @@ def test_reusing_the_selection_samples_would_be_seen():
 
 def chance_of_certifying(p, threshold, n, alpha):
     """Exact probability that `certify_at` certifies one radius, by recursion over all paths."""
-    need = confidence.needed(threshold, n, alpha)
+    need = sequential.least_successes(threshold, n, alpha)
     alive, certified, last = np.ones(1), 0.0, 0
-    for t in confidence.looks(n):
+    for t in sequential.looking_times(n):
         alive = np.convolve(alive, binom.pmf(np.arange(t - last + 1), t - last, p))
         k = np.arange(t + 1)
-        yes = confidence.is_above(k, t, threshold, n, alpha)
+        yes = sequential.is_above(k, t, threshold, n, alpha)
         certified += alive[yes].sum()
-        alive = np.where(yes | confidence.is_hopeless(k, t, need, n, alpha), 0.0, alive)
+        alive = np.where(yes | sequential.is_hopeless(k, t, need, n, alpha), 0.0, alive)
         last = t
     assert alive.sum() == 0
     return certified
@@ -300,7 +300,7 @@ def test_peeking_with_clopper_and_pearson_would_be_seen(monkeypatch):
 
     error = math.sqrt(alpha * (1 - alpha) / FEW)
     assert share() <= alpha + 5 * error
-    monkeypatch.setattr(confidence, "is_above", peek)
+    monkeypatch.setattr(sequential, "is_above", peek)
     assert share() > alpha + 5 * error
 
 
