@@ -17,7 +17,8 @@ __version__ = "0.1.0"
 
 # Every module of the package that is not private; to find them imports none.
 _MODULES = {one.name for one in iter_modules(__path__) if not one.name.startswith("_")}
-_NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"), "smoothing")
+_NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision"), "decisions")
+_NAMES["SmoothedClassifier"] = "smoothing"
 
 __all__ = sorted(_MODULES | set(_NAMES) | {"DISTRIBUTION"})
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from rslib import datasets, models
-from rslib.smoothing import ABSTAIN, SmoothedClassifier
+from rslib.decisions import ABSTAIN
+from rslib.smoothing import SmoothedClassifier
 
 
 @pytest.fixture(scope="module")

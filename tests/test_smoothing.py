@@ -6,26 +6,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from half_space import SHAPE, X, half_space, several, smoothed
 from scipy.stats import norm
 
 import rslib
 from rslib import certificates, confidence, sequential
+from rslib.decisions import ABSTAIN, Certificate
 from rslib.engine import Plan
 from rslib.noise import Purpose
-from rslib.smoothing import ABSTAIN, Certificate, SmoothedClassifier, _round_down
-
-SHAPE = (1, 3, 3)
-X = torch.full(SHAPE, 0.5)
-
-
-def half_space(x):
-    """Class 0 where the first pixel is above 0.25, else class 1 of three."""
-    margin = x.flatten(1)[:, 0] - 0.25
-    return torch.stack([margin, -margin, torch.full_like(margin, -9.0)], dim=1)
-
-
-def smoothed(base=half_space, **options):
-    return SmoothedClassifier(base, 3, "0.25", "1/16", **options)
+from rslib.smoothing import SmoothedClassifier
 
 
 def test_exported_from_the_package():
@@ -186,17 +175,6 @@ def test_off_grid_is_refused_or_costs_radius():
     assert there.counts == here.counts and here.rounding_cost == 0.0
 
 
-@pytest.mark.parametrize("radius", [0.1, 1e-7, 0.5, 3.811501, 2.0, 1.0000010000001])
-def test_round_down_never_up(radius):
-    rounded = _round_down(radius)
-    assert 0 <= rounded < radius and radius - rounded < 1.002e-6
-    assert float(f"{rounded:.6f}") == rounded
-
-
-def test_round_down_is_never_negative():
-    assert _round_down(-3.0) == 0.0 and _round_down(1e-12) == 0.0
-
-
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -265,24 +243,6 @@ def test_nan_scores_are_not_certified():
 # ------------------------------------------------------------------ runs that stop early
 
 BOUNDARY = 0.25 + 0.5 / 16  # of half_space from X, as rounding to the grid sees it
-
-
-@pytest.mark.parametrize("rows", [7, 64, 1000])
-@pytest.mark.parametrize("index", range(4))
-def test_a_sequential_run_is_a_prefix_of_the_full_one_under_any_plan(rows, index):
-    g = smoothed(plan=Plan("callable", rows=rows))
-    runs = (
-        g.certify_at(X, [0.2, 0.35], alpha=0.01, n_max=3000, index=index),
-        g.certify(X, n=3000, alpha=0.01, index=index, radius_loss=0.03),
-    )
-    for run in runs:
-        assert 10 <= run.samples < 3000
-        prefix = g.counts(X, run.samples, Purpose.ESTIMATION, index)
-        assert run.counts == tuple(prefix)
-        assert run.selection_counts == tuple(g.counts(X, run.n0, Purpose.SELECTION, index))
-    default = smoothed()
-    assert runs[0] == default.certify_at(X, [0.2, 0.35], alpha=0.01, n_max=3000, index=index)
-    assert runs[1] == default.certify(X, n=3000, alpha=0.01, index=index, radius_loss=0.03)
 
 
 def first_stop(g, index, n, stop):
@@ -488,103 +448,6 @@ def test_nan_scores_are_refused_in_sequential_runs_too():
 # --- many examples
 
 
-def several(count):
-    """Grid images between the two classes and far on either side."""
-    values = torch.arange(count).remainder(16) / 16
-    return values.reshape(-1, 1, 1, 1).expand(-1, *SHAPE).contiguous()
-
-
-@pytest.mark.parametrize("rows", [7, 64, 1000])
-@pytest.mark.parametrize("indices", [None, list(range(50, 30, -1))])
-def test_many_are_certified_as_each_alone(rows, indices):
-    g = smoothed(plan=Plan(rows=rows))
-    xs, names = several(20), indices or range(20)
-    options = {"n0": 30, "n": 200, "alpha": 0.01}
-    alone = [g.certify(x, **options, index=i) for x, i in zip(xs, names, strict=True)]
-    assert list(g.certify_many(xs, **options, indices=indices)) == alone
-    assert len({c.radius for c in alone}) > 4
-    two = list(g.certify_many(iter(xs), 30, 200, 0.01, indices, two_sided=True))
-    assert [c.two_sided for c in two] == [True] * 20
-    alone = [g.predict(x, 60, 0.05, i) for x, i in zip(xs, names, strict=True)]
-    assert list(g.predict_many(xs, 60, 0.05, indices)) == alone and set(alone) == {0, 1, ABSTAIN}
-
-
-@pytest.mark.parametrize("rows", [40, 100])
-@pytest.mark.parametrize("share", [20, 1024])
-def test_many_runs_that_stop_are_those_of_each_alone(rows, share, monkeypatch):
-    """Side by side or not, and with runs of very different lengths."""
-    xs = several(17)
-    alone = smoothed(plan=Plan(rows=rows))
-    at = [alone.certify_at(x, [0, 0.2], 0.01, 800, index=i) for i, x in enumerate(xs)]
-    lost = [alone.certify(x, n=800, radius_loss=0.02, index=i) for i, x in enumerate(xs)]
-    early = [alone.certify(x, n=800, early_abstain=True, index=i) for i, x in enumerate(xs)]
-    monkeypatch.setattr("rslib.smoothing._LEAST_SHARE", share)
-    g = smoothed(plan=Plan(rows=rows))
-    assert list(g.certify_at_many(xs, [0, 0.2], 0.01, 800)) == at
-    assert list(g.certify_many(xs, n=800, radius_loss=0.02)) == lost
-    assert list(g.certify_many(xs, n=800, early_abstain=True)) == early
-    assert len({d.samples for d in at}) > 5
-
-
-def test_runs_do_not_get_far_ahead_of_the_first(monkeypatch):
-    """What a break loses is bounded, and the passes are shared all the same."""
-    monkeypatch.setattr("rslib.smoothing._LEAST_SHARE", 16)
-    g = smoothed(plan=Plan(rows=64))
-    begun = []
-
-    def examples():
-        for index, x in enumerate([torch.full(SHAPE, 0.25), *several(60)]):
-            begun.append(index)
-            yield x
-
-    for done, _ in enumerate(g.certify_at_many(examples(), 0, 0.01, 6000), start=1):
-        assert len(begun) <= done + 16
-    assert done == 61
-
-
-def test_few_copies_share_forward_passes():
-    calls = []
-
-    def base(x):
-        calls.append(len(x))
-        return half_space(x)
-
-    g = smoothed(base, plan=Plan("callable", rows=100))
-    list(g.predict_many(several(40), 20))
-    assert calls == [100] * 8
-    calls.clear()
-    list(g.certify_many(several(40), 5, 20))
-    assert calls == [100] * 10
-
-
-def test_many_of_several_shapes():
-    g = smoothed(plan=Plan(rows=50))
-    xs = [torch.full(shape, 0.75) for shape in (SHAPE, SHAPE, (1, 2, 2), SHAPE, (1, 4, 2))]
-    alone = [g.certify(x, n=100, index=i) for i, x in enumerate(xs)]
-    assert list(g.certify_many(xs, n=100)) == alone
-    alone = [g.certify_at(x, 0.1, n_max=300, index=i) for i, x in enumerate(xs)]
-    assert list(g.certify_at_many(xs, 0.1, n_max=300)) == alone
-
-
-def test_a_network_whose_rows_are_not_alike_shares_no_pass():
-    """Where a row's scores depend on its place, counts must not depend on the neighbours."""
-
-    class Placed(torch.nn.Module):
-        def forward(self, x):
-            place = torch.arange(len(x)).remainder(5) / 40
-            margin = x.flatten(1)[:, 0] - 0.25 - place
-            return torch.stack([margin, -margin, torch.full_like(margin, -9.0)], dim=1)
-
-    g = smoothed(Placed(), plan=Plan("eager", rows=64))
-    assert not g.engine(SHAPE).packs and smoothed(half_space).engine(SHAPE).packs
-    xs = several(12)
-    alone = [g.certify(x, 30, 100, 0.01, index=i) for i, x in enumerate(xs)]
-    assert list(g.certify_many(xs, 30, 100, 0.01)) == alone
-    for i, d in enumerate(g.certify_at_many(xs, 0.1, 0.01, 3000)):
-        assert d.counts == tuple(g.counts(xs[i], d.samples, Purpose.ESTIMATION, i))
-        assert d.selection_counts == tuple(g.counts(xs[i], 100, Purpose.SELECTION, i))
-
-
 @pytest.mark.parametrize("call", ["predict_many", "certify_many"])
 def test_as_many_indices_as_examples(call):
     g = smoothed()
@@ -597,51 +460,3 @@ def test_as_many_indices_as_examples(call):
     assert list(getattr(g, call)([], indices=[])) == []
     with pytest.raises(ValueError, match="alpha must be between"):
         getattr(g, call)(several(1), alpha=0)  # at once
-
-
-@pytest.mark.parametrize("bad", [3, 0])
-@pytest.mark.parametrize("method", ["predict", "certify", "early"])
-def test_a_bad_example_costs_none_of_those_before_it(method, bad):
-    xs = list(several(6))
-    xs[bad] = xs[bad] + 0.01
-    g = smoothed()
-    calls = {
-        "predict": lambda: g.predict_many(xs, 50),
-        "certify": lambda: g.certify_many(xs, 10, 50),
-        "early": lambda: g.certify_many(xs, 10, 50, early_abstain=True),
-    }
-    found = []
-    with pytest.raises(ValueError, match="grid"):
-        collect(calls[method](), found)
-    assert len(found) == bad
-
-
-def collect(items, found):
-    for item in items:
-        found.append(item)
-
-
-def test_a_score_that_is_not_finite_costs_none_of_those_before_it():
-    def base(x):
-        scores = half_space(x)
-        scores[x.flatten(1).mean(1) > 5] = math.nan
-        return scores
-
-    xs = [*several(4), torch.full(SHAPE, 10.0), *several(2)]
-    found = []
-    with pytest.raises(ValueError, match="finite scores"):
-        collect(smoothed(base).certify_many(xs, 10, 50), found)
-    assert len(found) == 4
-
-
-def test_no_more_examples_are_read_than_belong_together():
-    read = []
-
-    def endless():
-        while True:
-            read.append(1)
-            yield X
-
-    g = smoothed(plan=Plan(rows=4096))
-    labels = g.predict_many(endless(), 1)
-    assert next(labels) == ABSTAIN and len(read) <= 1024

@@ -22,9 +22,10 @@ import torch
 import rslib
 from rslib import datasets, models
 from rslib.confidence import hung_fithian_pvalue
+from rslib.engine import default_plan
 from rslib.noise import Purpose
-from rslib.plans import default_plan
-from rslib.smoothing import ABSTAIN, SmoothedClassifier
+from rslib.decisions import ABSTAIN
+from rslib.smoothing import SmoothedClassifier
 
 FORMAT = "rslib-jpeg-check/1"
 VOTES = ("lossless", "jpeg", "lossless, other noise")

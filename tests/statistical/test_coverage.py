@@ -22,8 +22,9 @@ from scipy.special import ndtr
 from scipy.stats import binom
 
 from rslib import confidence, sequential
+from rslib.decisions import ABSTAIN
 from rslib.engine import Plan
-from rslib.smoothing import ABSTAIN, SmoothedClassifier
+from rslib.smoothing import SmoothedClassifier
 
 FEW = 1_000
 MANY = 100_000

@@ -1,0 +1,627 @@
+"""One class a method of certifying: to add a method is to write its class here.
+
+It knows when a run stops, what its counts show, how it is written to the manifest of a certificate
+file and read back, what a row of such a file may hold, and how the command line offers it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rslib import _checks, certificates, confidence, sequential
+from rslib.decisions.conclusions import ABSTAIN, Certificate, Decision, Setting, whole_counts
+
+#: At which looks, k of t answers being the label's, a run stops.
+Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+# A stored radius is below the computed one by this much and then cut to six decimals: more than
+# every rounding error on the way, by orders of magnitude.
+_MARGIN = 1e-9
+
+
+def check_alpha(alpha: float, may_stop: bool = False) -> float:
+    """A failure probability for which the bounds were measured, or an error that names it."""
+    # Half of it must be in the range for which the confidence bounds were measured.
+    least = 2 * confidence.SMALLEST_ALPHA
+    alpha = _checks.real("alpha", alpha, lambda a: least <= a < 1, f"be between {least:g} and 1")
+    if may_stop and alpha < (least := 100 * confidence.SMALLEST_ALPHA):
+        raise ValueError(f"alpha must be at least {least:g} where a run may stop, got {alpha!r}")
+    return alpha
+
+
+def check_radius(name: str, radius: float) -> float:
+    """A finite radius that is not negative, or an error that names it."""
+    return _checks.real(name, radius, lambda r: 0 <= r < math.inf, "be finite and not negative")
+
+
+def is_radius_text(value: object) -> bool:
+    """Whether a radius is written as manifests hold it: a decimal with at most six places.
+
+    >>> is_radius_text("0.25"), is_radius_text("1e-3"), is_radius_text(0.25)
+    (True, False, False)
+    """
+    return type(value) is str and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) is not None
+
+
+def _check_given(name: str, radius: float | str) -> None:
+    """A radius as methods hold it: a number, or its decimal text."""
+    if not is_radius_text(radius):
+        check_radius(name, radius)
+
+
+def _as_text(name: str, radius: float | str) -> str:
+    """The decimal that a manifest holds for a radius; a text stays as it is."""
+    text = radius
+    if not isinstance(radius, str):
+        text = f"{Decimal(repr(float(radius))):f}".removesuffix(".0")
+    if not is_radius_text(text):
+        raise ValueError(f"{name} must have at most 6 decimals to be written, got {radius!r}")
+    return text
+
+
+@dataclass(frozen=True)
+class Option:
+    """How the command line offers a method.
+
+    Attributes
+    ----------
+    flag : str
+        ``"--radius-loss"``, say.
+    help : str
+        One line.
+    takes_radii : bool
+        Whether decimals follow the flag; else it stands alone.
+    metavar, nargs : str or None
+        Name of what follows, and how many of it, as argparse has them.
+    """
+
+    flag: str
+    help: str
+    takes_radii: bool = False
+    metavar: str | None = None
+    nargs: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the parsed value is called: ``"radius_loss"``."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+class Method(ABC):
+    """A way to certify: when a run stops, and what its counts show.
+
+    Attributes
+    ----------
+    name : str
+        What manifests call it.
+    sequential : bool
+        Whether a run may stop before its n-th sample; if so a manifest names the method.
+    option : Option or None
+        How the command line offers it; None: that is what one gets without an option.
+    fields : dict
+        What a manifest holds of it beside the name: for each field of the class a test of the JSON
+        value, and in words what it must be.
+    """
+
+    name: ClassVar[str]
+    sequential: ClassVar[bool] = False
+    option: ClassVar[Option | None] = None
+    fields: ClassVar[Mapping[str, tuple[Callable[[object], bool], str]]] = {}
+
+    # --- runs
+
+    def stop_rule(self, setting: Setting) -> Rule | None:
+        """At which looks a run stops, given k of t answers for the label; None: it never does."""
+        return None
+
+    @abstractmethod
+    def conclude(
+        self, setting: Setting, selection: ArrayLike, counts: ArrayLike
+    ) -> Certificate | Decision:
+        """What the counts show.
+
+        Parameters
+        ----------
+        setting : Setting
+            How they came about.
+        selection, counts : array_like of int, shape (K,)
+            Answers on the n0 selection samples, which pick the class, and on the estimation
+            samples: n, or fewer where a run of this method may stop.
+
+        Returns
+        -------
+        Certificate or Decision
+            False with probability at most ``setting.alpha``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If counts are not whole numbers or do not add up to what the setting says.
+        """
+
+    def _checked(
+        self, setting: Setting, selection: ArrayLike, counts: ArrayLike
+    ) -> tuple[int, np.ndarray, np.ndarray]:
+        """The class that the selection picks, and both counts."""
+        selection, counts = whole_counts("selection", selection), whole_counts("counts", counts)
+        if selection.shape != counts.shape:
+            raise ValueError(
+                "selection and counts must be of as many classes, "
+                f"got {selection.size} and {counts.size}"
+            )
+        drawn = int(selection.sum())
+        if drawn != setting.n0:
+            raise ValueError(f"selection must add up to {setting.n0}, got {drawn}")
+        drawn = int(counts.sum())
+        if drawn != setting.n and not (self.sequential and 0 < drawn < setting.n):
+            most = "at most " if self.sequential else ""
+            raise ValueError(f"counts must add up to {most}{setting.n}, got {drawn}")
+        return int(np.argmax(selection)), selection, counts
+
+    # --- files
+
+    def to_fields(self) -> dict:
+        """The entries of a manifest that say the method: see `read_method`.
+
+        Raises
+        ------
+        ValueError
+            If a radius has more than six decimals.
+
+        >>> RadiusLoss(0.05).to_fields()
+        {'two_sided': False, 'method': {'name': 'radius-loss', 'loss': '0.05'}}
+        """
+        entries: dict = {"two_sided": False}
+        if self.sequential:
+            entries["method"] = {"name": self.name, **self._field_values()}
+        return entries
+
+    def _field_values(self) -> dict:
+        """What a manifest holds for each of ``fields``."""
+        return {}
+
+    def check_row(self, predict: int, radius: Decimal, samples: int, n: int) -> None:
+        """Raise unless a row of a certificate file may hold this.
+
+        Parameters
+        ----------
+        predict : int
+            The class, or `ABSTAIN`.
+        radius : Decimal
+            As the row has it.
+        samples : int
+            What its estimation counts add up to.
+        n : int
+            As the manifest has it.
+
+        Raises
+        ------
+        ValueError
+            In words, beginning with the column.
+        """
+        fewer = self._may_stop_at(predict)
+        if samples != n and not (fewer and samples < n):
+            most = "at most " if fewer else ""
+            raise ValueError(f"estimation: the counts must add up to {most}{n}, got {samples}")
+
+    def _may_stop_at(self, predict: int) -> bool:
+        """Whether a run that ends with this answer may have taken fewer than n samples."""
+        return self.sequential
+
+    # --- command line
+
+    @classmethod
+    def from_option(cls, value: object) -> Method:
+        """The method, from the value of its option as parsed."""
+        return cls(value) if cls.option and cls.option.takes_radii else cls()
+
+
+class _OneRadius(Method):
+    """A method that certifies the radius which Theorem 1 gives for bounds on probabilities."""
+
+    @abstractmethod
+    def bounds(
+        self, setting: Setting, label: int, counts: np.ndarray
+    ) -> tuple[float, float | None]:
+        """Lower bound on the label's probability; upper bound on any other's, or None.
+
+        Both hold with probability ``1 - setting.alpha`` for the law that was sampled.
+        """
+
+    def conclude(self, setting: Setting, selection: ArrayLike, counts: ArrayLike) -> Certificate:
+        """As `Method.conclude`."""
+        label, selection, counts = self._checked(setting, selection, counts)
+        p_a_lower, p_b_upper = self.bounds(setting, label, counts)
+        # One rounding may favour the certificate here; the margin covers it.
+        p_a_lower = max(0.0, float(p_a_lower) - setting.total_variation)
+        if p_b_upper is not None:
+            p_b_upper = min(1.0, float(p_b_upper) + setting.total_variation)
+        radius = -math.inf
+        if 0.0 < p_a_lower and not p_b_upper == 1.0:
+            sigma = float(setting.sigma)
+            radius = float(certificates.certified_radius(p_a_lower, sigma, p_b_upper))
+        certified = radius > 0
+        return Certificate(
+            label=label if certified else ABSTAIN,
+            radius=_round_down(radius - setting.rounding_cost) if certified else 0.0,
+            p_a_lower=p_a_lower,
+            p_b_upper=p_b_upper,
+            n=setting.n,
+            two_sided=p_b_upper is not None,
+            method=self.name if self.sequential else "fixed",
+            **_basis(setting, selection, counts),
+        )
+
+
+@dataclass(frozen=True)
+class AllSamples(_OneRadius):
+    """All n samples, and a bound on the probability of the class: Cohen et al.'s Algorithm 1.
+
+    References
+    ----------
+    cohen2019, Algorithm 1; clopper1934. Chapter 8.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> setting = Setting(Fraction("0.25"), 10, 1000, 0.001, "grid", Fraction(1, 255), 0.0)
+    >>> AllSamples().conclude(setting, [10, 0], [990, 10]).radius
+    0.494502
+    """
+
+    name = "fixed"
+
+    def bounds(
+        self, setting: Setting, label: int, counts: np.ndarray
+    ) -> tuple[float, float | None]:
+        """Clopper and Pearson's, one-sided, at all of alpha."""
+        return confidence.lower_bound(int(counts[label]), setting.n, setting.alpha), None
+
+
+@dataclass(frozen=True)
+class TwoSided(_OneRadius):
+    """All n samples, and Theorem 1 with a bound on the runner-up too; alpha is halved for that.
+
+    References
+    ----------
+    cohen2019, Theorem 1; clopper1934. Chapter 8.
+    """
+
+    name = "two-sided"
+    option = Option("--two-sided", "bound the runner-up too")
+
+    def bounds(
+        self, setting: Setting, label: int, counts: np.ndarray
+    ) -> tuple[float, float | None]:
+        """Clopper and Pearson's for the class and for the runner-up, at half of alpha each."""
+        return confidence.runner_up_bounds(counts, label, setting.alpha)
+
+    def to_fields(self) -> dict:
+        """As `Method.to_fields`: the method has an entry of its own."""
+        return {"two_sided": True}
+
+
+@dataclass(frozen=True)
+class EarlyAbstain(AllSamples):
+    """Stop as soon as there is no hope of a certificate, and abstain.
+
+    A certificate is what it would have been; one that n samples would have given is missed with
+    probability at most alpha. That takes none of the certificates' own alpha: it claims nothing.
+
+    References
+    ----------
+    ville1939, waudbysmith2024. Chapter 13.
+    """
+
+    name = "early-abstain"
+    sequential = True
+    option = Option("--early-abstain", "stop where no certificate is to be hoped for")
+
+    def stop_rule(self, setting: Setting) -> Rule:
+        """Where the n samples will not certify anything."""
+        return _nothing_to_hope_for(setting, at_once=True)
+
+    def bounds(
+        self, setting: Setting, label: int, counts: np.ndarray
+    ) -> tuple[float, float | None]:
+        """As for all samples; nothing before the n-th."""
+        if counts.sum() < setting.n:
+            return 0.0, None  # all of alpha is for the bound at n, and there is none before
+        return super().bounds(setting, label, counts)
+
+    def _may_stop_at(self, predict: int) -> bool:
+        return predict == ABSTAIN
+
+
+@dataclass(frozen=True)
+class RadiusLoss(_OneRadius):
+    """Stop as soon as the radius is little below what n samples of the same shares would give.
+
+    Also where no certificate is to be hoped for. Where neither happens, all n samples are taken;
+    the radius is then what they give at a fifth of alpha or more. The bound behind it holds at all
+    times at once, so that stopping costs no soundness.
+
+    Parameters
+    ----------
+    loss : float or str
+        The most that the radius may lose, in input units.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is negative or no number.
+
+    References
+    ----------
+    ville1939, waudbysmith2024. Chapter 13.
+    """
+
+    loss: float | str
+
+    name = "radius-loss"
+    sequential = True
+    option = Option(
+        "--radius-loss",
+        "stop when the radius is this close to what all copies would give",
+        takes_radii=True,
+        metavar="LOSS",
+    )
+    fields: ClassVar = {"loss": (is_radius_text, "a decimal with at most 6 places in a string")}
+
+    def __post_init__(self) -> None:
+        _check_given("loss", self.loss)
+
+    def stop_rule(self, setting: Setting) -> Rule:
+        """Where the loss is as small as that, or there is nothing to hope for."""
+        n, alpha, sigma = setting.n, setting.alpha, float(setting.sigma)
+        hopeless, loss = _nothing_to_hope_for(setting, at_once=False), float(self.loss)
+
+        def stop(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+            fixed = confidence.lower_bound(k * n // t, n, alpha) - setting.total_variation
+            goal = certificates.certified_radius(np.clip(fixed, 0.5, None), sigma) - loss
+            p = [setting.share_for(max(0.0, float(one))) for one in goal]
+            return sequential.is_above(k, t, np.array(p), n, alpha) | hopeless(k, t)
+
+        return stop
+
+    def bounds(
+        self, setting: Setting, label: int, counts: np.ndarray
+    ) -> tuple[float, float | None]:
+        """One that holds whenever one stops."""
+        k, t = int(counts[label]), int(counts.sum())
+        return sequential.stopped_lower_bound(k, t, setting.n, setting.alpha), None
+
+    def _field_values(self) -> dict:
+        return {"loss": _as_text("loss", self.loss)}
+
+
+def _are_ascending_texts(value: object) -> bool:
+    return (
+        type(value) is list
+        and value != []
+        and all(map(is_radius_text, value))
+        and all(Decimal(a) < Decimal(b) for a, b in pairwise(value))
+    )
+
+
+@dataclass(frozen=True)
+class AtRadii(Method):
+    """Decide given radii only, each as soon as it can be.
+
+    A radius r holds where the class has a probability above Phi(r/sigma). Evidence that is valid at
+    all times may say so at any sample, and at any sample it may be clear that n samples would not;
+    the run stops when each radius has one or the other.
+
+    Parameters
+    ----------
+    radii : sequence of float or str
+        In input units, l2 norm; at 0 the question is whether the class is g(x).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is none, or one is negative or no number.
+
+    References
+    ----------
+    ville1939, waudbysmith2024. Chapter 13.
+    """
+
+    radii: tuple[float | str, ...]
+
+    name = "at"
+    sequential = True
+    option = Option(
+        "--at",
+        "decide these radii only, each as soon as it can be",
+        takes_radii=True,
+        metavar="R",
+        nargs="+",
+    )
+    fields: ClassVar = {
+        "radii": (
+            _are_ascending_texts,
+            "a list of ascending decimals with at most 6 places in strings",
+        )
+    }
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radii", tuple(self.radii))
+        if not self.radii:
+            raise ValueError("radii must not be empty")
+        for radius in self.radii:
+            _check_given("radii", radius)
+
+    def stop_rule(self, setting: Setting) -> Rule:
+        """Where each radius is shown or hopeless."""
+        n, alpha, p = setting.n, setting.alpha, self._shares(setting)
+        need = np.array([sequential.least_successes(float(one), n, alpha) for one in p])
+
+        def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+            k, t = k[:, None], t[:, None]
+            above = sequential.is_above(k, t, p, n, alpha)
+            return (above | sequential.is_hopeless(k, t, need, n, alpha)).all(axis=1)
+
+        return decided
+
+    def _shares(self, setting: Setting) -> np.ndarray:
+        cost = setting.rounding_cost
+        return np.array([setting.share_for(float(radius) + cost) for radius in self.radii])
+
+    def conclude(self, setting: Setting, selection: ArrayLike, counts: ArrayLike) -> Decision:
+        """As `Method.conclude`: which of the radii are certified."""
+        label, selection, counts = self._checked(setting, selection, counts)
+        k, t = int(counts[label]), int(counts.sum())
+        verdicts = sequential.is_above(k, t, self._shares(setting), setting.n, setting.alpha)
+        return Decision(
+            label=label if verdicts.any() else ABSTAIN,
+            radii=tuple(map(float, self.radii)),
+            verdicts=tuple(map(bool, verdicts)),
+            n_max=setting.n,
+            **_basis(setting, selection, counts),
+        )
+
+    def _field_values(self) -> dict:
+        texts = sorted((_as_text("radii", one) for one in self.radii), key=Decimal)
+        if not _are_ascending_texts(texts):
+            raise ValueError(f"radii must be named once each, got {', '.join(texts)}")
+        return {"radii": texts}
+
+    def check_row(self, predict: int, radius: Decimal, samples: int, n: int) -> None:
+        """As `Method.check_row`; a certified radius is one of those asked for."""
+        super().check_row(predict, radius, samples, n)
+        if predict != ABSTAIN and radius not in [Decimal(_as_text("radii", r)) for r in self.radii]:
+            raise ValueError(f"radius: must be one of the manifest's, got {radius:.6f}")
+
+    @classmethod
+    def from_option(cls, value: object) -> AtRadii:
+        """In ascending order; a ValueError where one is named twice."""
+        texts = sorted(value, key=lambda text: (Decimal(text), text))
+        if any(Decimal(a) == Decimal(b) for a, b in pairwise(texts)):
+            raise ValueError(f"{cls.option.flag} must name each radius once, got {' '.join(texts)}")
+        return cls(tuple(texts))
+
+
+#: Every method, by its name; the first is what one gets without asking.
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (AllSamples, TwoSided, EarlyAbstain, RadiusLoss, AtRadii)
+}
+
+
+def _basis(setting: Setting, selection: np.ndarray, counts: np.ndarray) -> dict:
+    """What certificates and decisions say alike of where they come from."""
+    return {
+        "counts": tuple(map(int, counts)),
+        "selection_counts": tuple(map(int, selection)),
+        "n0": setting.n0,
+        "alpha": setting.alpha,
+        "sigma": setting.sigma,
+        "noise": setting.noise,
+        "step": setting.step,
+        "total_variation": setting.total_variation,
+        "rounding_cost": setting.rounding_cost,
+    }
+
+
+def _nothing_to_hope_for(setting: Setting, at_once: bool) -> Rule:
+    """Where n samples will not certify anything, by a bound at n alone or at all times."""
+    n, alpha = setting.n, setting.alpha
+    need = sequential.least_successes(setting.share_for(0.0), n, alpha, not at_once)
+    return lambda k, t: sequential.is_hopeless(k, t, need, n, alpha)
+
+
+def read_method(method: dict | None, two_sided: bool) -> Method:
+    """The method that a manifest's fields say.
+
+    Parameters
+    ----------
+    method : dict or None
+        Its field ``method``; None where there is none: then every run takes n samples.
+    two_sided : bool
+        Its field ``two_sided``.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    ValueError
+        In words, beginning with the field.
+
+    >>> read_method({"name": "radius-loss", "loss": "0.05"}, two_sided=False)
+    RadiusLoss(loss='0.05')
+    >>> read_method(None, two_sided=True)
+    TwoSided()
+    """
+    if method is None:
+        return TwoSided() if two_sided else AllSamples()
+    if type(method) is not dict:
+        raise ValueError(f"method: must be an object, got {_checks.shown(method)}")
+    name, known = method.get("name"), {m.name: m for m in METHODS.values() if m.sequential}
+    if type(name) is not str or name not in known:
+        raise ValueError(
+            f"method.name: must be one of {', '.join(known)}, got {_checks.shown(name)}"
+        )
+    found = known[name]
+    for extra in sorted(method.keys() - found.fields.keys() - {"name"}):
+        raise ValueError(f"method.{extra}: not a field of {_checks.shown(name)}")
+    for key, (allowed, words) in found.fields.items():
+        if key not in method:
+            raise ValueError(f"method.{key}: missing")
+        if not allowed(method[key]):
+            shown = _checks.shown(method[key])
+            raise ValueError(f"method.{key}: must be {words}, got {shown}")
+    if two_sided:
+        raise ValueError("two_sided: must be false where a run may stop early, got true")
+    return found(**{key: method[key] for key in found.fields})
+
+
+def method_from_options(values: Mapping[str, object]) -> Method:
+    """The method that the command line asks for.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        `Option.name` -> what was parsed: True, a decimal or a list of them; None, False or missing
+        where the option was not given. Other entries do not matter.
+
+    Returns
+    -------
+    Method
+        `AllSamples` where no option was given.
+
+    Raises
+    ------
+    ValueError
+        If options do not go together.
+
+    >>> method_from_options({"radius_loss": "0.05", "two_sided": False})
+    RadiusLoss(loss='0.05')
+    """
+    asked = [m for m in METHODS.values() if m.option and values.get(m.option.name)]
+    if TwoSided in asked and len(asked) > 1:
+        flag = TwoSided.option.flag
+        raise ValueError(f"{flag} takes all --n copies; it goes with no option that stops")
+    if len(asked) > 1:
+        first, second = (method.option.flag for method in asked[:2])
+        raise ValueError(f"{second} does not go with {first}")
+    if not asked:
+        return AllSamples()
+    (method,) = asked
+    return method.from_option(values[method.option.name])
+
+
+def _round_down(radius: float) -> float:
+    """The largest six-digit decimal that is below the radius by the margin; never negative."""
+    return max(0, math.floor((radius - _MARGIN) * 1e6)) / 1e6
