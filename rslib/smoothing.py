@@ -846,6 +846,23 @@ class SmoothedClassifier:
 
         return decisions()
 
+    def certify_by(self, method, xs, n0=100, n=100_000, alpha=0.001, indices=None):
+        """What the method certifies for each of several examples."""
+        if method.name == "at":
+            radii = [float(radius) for radius in method.radii]
+            return self.certify_at_many(xs, radii, alpha, n, n0, indices)
+        loss = float(method.loss) if method.name == "radius-loss" else None
+        return self.certify_many(
+            xs,
+            n0,
+            n,
+            alpha,
+            indices,
+            two_sided=method.name == "two-sided",
+            early_abstain=method.name == "early-abstain",
+            radius_loss=loss,
+        )
+
     def _probability(self, radius: float, variation: float) -> float:
         """What the sampled share must exceed for a radius, rounded up."""
         p = float(ndtr(radius / float(self.sigma))) * (1 + 4e-15) + variation

@@ -1,0 +1,24 @@
+"""The default and the fastest plan."""
+
+from __future__ import annotations
+
+import torch
+
+from rslib import engine
+from rslib.engine import Plan
+
+
+def default_plan(base, shape, device="cpu", threads: int | None = None) -> Plan:
+    """The plan that is used when none is given; nothing is timed for it."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return engine.default_plan(base, shape, device)
+
+
+def fastest_plan(
+    base, num_classes, shape, device="cpu", dtype="float32", threads=None, repeats=3
+) -> Plan:
+    """The fastest plan here, by timing."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return engine.fastest_plan(base, num_classes, shape, device, dtype, repeats)
