@@ -36,6 +36,7 @@ _MODULES = {
     "smoothing",
     "training",
     "verifier",
+    "weights",
 }
 _NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision", "SmoothedClassifier"), "smoothing")
 

@@ -5,6 +5,7 @@ Everything here returns the value in the type that the caller goes on with.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -43,6 +44,16 @@ def real(name: str, value: object, valid: Callable[[float], bool], requirement: 
     if not valid(value):
         raise ValueError(f"{name} must {requirement}, got {value!r}")
     return float(value)
+
+
+def shown(value: object) -> str:
+    """A JSON value as an error shows it: its text, cut where it is long.
+
+    >>> shown([None, "a" * 70])
+    '[null, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'
+    """
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def array(
