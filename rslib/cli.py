@@ -7,25 +7,23 @@ Exit codes: 0 all is well; 1 a certificate failed verification; 2 bad arguments 
 from __future__ import annotations
 
 import argparse
-import datetime
-import math
 import os
-import platform
-import random
 import re
 import shlex
 import sys
-import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
-from importlib.metadata import PackageNotFoundError, version
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rslib import backends, confidence, evaluation, progress, records, verifier
+from rslib import backends, confidence, decisions, evaluation, progress, records, verifier
+from rslib.sharding import Team
+
+if TYPE_CHECKING:
+    from rslib.datasets import Dataset
+    from rslib.runs import OpenedModel
+    from rslib.smoothing import SmoothedClassifier
 
 __all__ = ["main"]
 
@@ -60,82 +58,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    import torch
+    from rslib import runs, training
 
-    from rslib import models, training
-
-    dataset = _load(options, "train")
-    sigma = _sigma(options.sigma)
+    dataset = _dataset(options, "train")
+    _sigma(options.sigma)
     default = _WEIGHTS / options.dataset / options.model / f"sigma_{options.sigma}.safetensors"
     out = Path(options.out or default)
-    if out.suffix != ".safetensors":
-        raise _UsageError(f"--out must end in .safetensors, got {options.out!r}")
-    if out.exists() and not options.overwrite:
-        raise _UsageError(f"{out} exists; --overwrite replaces it")
-    if out.is_dir():
-        raise _UsageError(f"--out {out} is a folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(options.threads)
-    with torch.random.fork_rng():
-        torch.manual_seed(options.seed)
-        network = models.build(options.model, dataset.shape, dataset.num_classes)
-    network.to(options.device)
-    recipe = training.RECIPES[options.recipe]
-    hyper = {name: recipe[name] for name in ("epochs", "batch_size", "learning_rate")}
-    hyper |= {name: getattr(options, name) for name in hyper if getattr(options, name) is not None}
-    hyper["seed"] = options.seed
-    more = {name: value for name, value in recipe.items() if name not in hyper}
-    more |= {"consistency": options.consistency, "bfloat16": options.bfloat16}
-    more |= {"compiled": options.compiled}
-    if options.weight_decay is not None:
-        more["weight_decay"] = options.weight_decay
-    checkpoint = options.checkpoint or (out.with_suffix(".checkpoint") if options.budget else None)
-    began = time.monotonic()
-    with progress.bar(hyper["epochs"], "epochs") as bar:
+    epochs = options.epochs or training.RECIPES[options.recipe]["epochs"]
+    with progress.bar(epochs, "epochs") as bar:
 
         def show(entry: dict) -> None:
             bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
             bar.update()
 
-        log = training.train(
-            network,
+        done = runs.train(
             dataset,
-            float(sigma),
-            progress=show,
-            checkpoint=checkpoint,
+            out,
+            options.sigma,
+            model=options.model,
+            recipe=options.recipe,
+            changes={name: getattr(options, name) for name in _HYPERPARAMETERS},
+            seed=options.seed,
+            store=options.store,
+            threads=options.threads,
+            device=options.device,
+            checkpoint=options.checkpoint,
             log_file=options.log,
-            budget=options.budget or math.inf,
-            **hyper,
-            **more,
+            budget=options.budget,
+            overwrite=options.overwrite,
+            command=options.command_line,
+            on_epoch=show,
         )
-    if len(log) < hyper["epochs"]:
-        print(f"{checkpoint}: {len(log)} of {hyper['epochs']} epochs; the same command goes on")
+    if not done.complete:
+        print(
+            f"{done.checkpoint}: {len(done.log)} of {done.epochs} epochs; the same command goes on"
+        )
         return 3
-    # A resumed run counts the epochs before it, and not what it took to begin again.
-    wall_time = max(time.monotonic() - began, sum(entry["seconds"] for entry in log))
-    models.save_weights(network, out, options.store)
-    described = {"name": options.model, "sha256": models.file_sha256(out)}
-    if options.store != "float32":
-        described["dtype"] = options.store
-    manifest = {
-        "format": "rslib-model/1",
-        "dataset": _describe(dataset),
-        "model": described,
-        "sigma": options.sigma,
-        "training": {"recipe": options.recipe, **hyper, **more}
-        | {"final": log[-1], "wall_time_s": round(wall_time, 1)},
-        **_provenance(options),
-    }
-    records.write_manifest(out.with_suffix(".json"), manifest)
-    if checkpoint:
-        Path(checkpoint).unlink()  # the weights have taken its place
-    print(f"{out}: noisy training accuracy {log[-1]['noisy_accuracy']:.3f}, {wall_time:.1f} s")
+    accuracy = done.log[-1]["noisy_accuracy"]
+    print(f"{out}: noisy training accuracy {accuracy:.3f}, {done.wall_time:.1f} s")
     return 0
 
 
 def _predict(options: argparse.Namespace) -> int:
-    dataset = _load(options, "test")
-    smoothed, _ = _smoothed(options, dataset)
+    dataset = _dataset(options, "test")
+    smoothed = _smoothed(options, dataset, _model(options, dataset))
     indices = _indices(options.indices, len(dataset))
     images = (dataset.images[idx] for idx in indices)
     labels = smoothed.predict_many(images, options.n, options.alpha, indices)
@@ -146,123 +112,44 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _certify(options: argparse.Namespace) -> int:
-    from rslib.sharding import Team
-
-    team = Team.join()
-    try:
+    with _team(options) as team:
         return _certify_share(options, team)
-    finally:
-        team.leave()
 
 
-def _certify_share(options: argparse.Namespace, team) -> int:
+def _certify_share(options: argparse.Namespace, team: Team) -> int:
     """Certify this process's share of the examples; all of them where it is alone."""
-    from rslib.sharding import ShardedWriter
+    from rslib import runs
 
-    if team.size > 1 and options.device.startswith("cuda"):
-        _own_gpu(options.device, team.local_rank)
-    method = _method(options)
-    dataset = _load(options, "test")
+    method = decisions.method_from_options(vars(options))
+    dataset = _dataset(options, "test")
     name = Path(options.weights).parent.name
     out = Path(options.out or _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv")
-    beside = records.manifest_path(out)
-    plan = None
-    if team.rank == 0:
-        if beside.exists():
-            plan = records.read_manifest(beside, records.FORMAT)["plan"]
-        smoothed, model = _smoothed(options, dataset, plan)
-        plan = smoothed.plan.to_dict()
-    plan = team.agree(plan)
-    if team.rank:
-        smoothed, model = _smoothed(options, dataset, plan)
-    indices = _indices(options.indices, len(dataset))
-    manifest = {
-        "format": "rslib-certificates/1",
-        "dataset": _describe(dataset),
-        "indices": indices,
-        "model": {
-            "name": model["model"]["name"],
-            "file": Path(os.path.relpath(options.weights, out.parent)).as_posix(),
-            "sha256": model["model"]["sha256"],
-        },
-        "sigma": options.sigma,
-        "n0": options.n0,
-        "n": options.n,
-        "alpha": options.alpha_text,
-        "two_sided": options.two_sided,
-        "noise": {
-            "kind": smoothed.noise.name,
-            "step": None if smoothed.noise.step is None else str(smoothed.noise.step),
-            "total_variation": repr(smoothed.noise.total_variation(dataset.images[0].size)),
-        },
-        "seed": options.seed,
-        "plan": smoothed.engine(dataset.shape).plan.to_dict(),
-        **_provenance(options),
-    }
-    if method:
-        manifest["method"] = method
+    earlier = runs.begun(out) if team.rank == 0 else None
+    model = _model(options, dataset)
+    smoothed = _smoothed(options, dataset, model, earlier, team)
     options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
-    done, slowest = 0, 0.0
-    began = started = time.monotonic()
-    with ShardedWriter(out, manifest, team) as writer:
-        if writer.already_done and team.rank == 0:
-            left = len(indices) - writer.already_done
-            print(f"{out}: {writer.already_done} rows are there, {left} to do", file=sys.stderr)
-        found = progress.watch(
-            _certified(smoothed, dataset, writer.todo, options),
-            dataset.labels[writer.todo],
-            hide=team.rank > 0,
-        )
-        for idx, certificate in zip(writer.todo, found, strict=True):
-            row = _row(idx, certificate, int(dataset.labels[idx]), time.monotonic() - started)
-            writer.append(row)
-            done += 1
-            slowest = max(slowest, time.monotonic() - started)
-            started = time.monotonic()
-            if options.budget and started - began + slowest > options.budget:
-                break
-        writer.finish()
-    if done < len(writer.todo):
-        print(f"{out}: {len(writer.todo) - done} rows to do; the same command goes on")
+    outcome = runs.certify(
+        smoothed,
+        dataset,
+        out,
+        model=model,
+        method=method,
+        n0=options.n0,
+        n=options.n,
+        alpha=options.alpha_text,
+        sigma=options.sigma,
+        indices=_indices(options.indices, len(dataset)),
+        command=options.command_line,
+        budget=options.budget,
+        team=team,
+        say=_say,
+    )
+    if outcome.left:
+        print(f"{out}: {outcome.left} rows to do; the same command goes on")
         return 3
-    if options.quiet or team.rank:
-        return 0
-    print(evaluation.table([records.read_certificates(out)], evaluation.DEFAULT_RADII))
+    if not options.quiet and team.rank == 0:
+        print(evaluation.table([records.read_certificates(out)], evaluation.DEFAULT_RADII))
     return 0
-
-
-def _certified(smoothed, dataset, indices: list[int], options: argparse.Namespace):
-    """What the smoothed classifier certifies at these examples, one after another."""
-    images = (dataset.images[idx] for idx in indices)
-    if options.at:
-        radii = [float(radius) for radius in options.at]
-        return smoothed.certify_at_many(
-            images, radii, options.alpha, options.n, options.n0, indices
-        )
-    return smoothed.certify_many(
-        images,
-        options.n0,
-        options.n,
-        options.alpha,
-        indices,
-        two_sided=options.two_sided,
-        early_abstain=options.early_abstain,
-        radius_loss=None if options.radius_loss is None else float(options.radius_loss),
-    )
-
-
-def _row(idx: int, certificate, label: int, seconds: float) -> records.Row:
-    """``seconds``: since the row before."""
-    return records.Row(
-        idx=idx,
-        label=label,
-        predict=certificate.label,
-        radius=Decimal(f"{certificate.radius:.6f}"),
-        correct=certificate.label == label,
-        time=seconds,
-        selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
-        estimation={c: k for c, k in enumerate(certificate.counts) if k},
-    )
 
 
 def _analyze(options: argparse.Namespace) -> int:
@@ -285,131 +172,76 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _replay(path: Path, options: argparse.Namespace) -> bool:
     """Draw the noise of a few randomly chosen rows again and compare the counts."""
-    from rslib import datasets, models
-    from rslib.engine import Plan
-    from rslib.smoothing import SmoothedClassifier
+    from rslib import runs
 
-    file = records.read_certificates(path)
-    manifest = file.manifest
-    plan = Plan.from_dict(manifest["plan"])
-    described = manifest["dataset"]
-    dataset = datasets.load(described["name"], described["split"], options.root)
-    if _describe(dataset) != described:
-        print(f"{path}: its data set is {described}, the one at hand {_describe(dataset)}")
-        return False
-    same = True
-    for row in file.rows:
-        if row.label != dataset.labels[row.idx]:
-            same = False
-            print(f"{path}: idx {row.idx}: label {row.label}, is {dataset.labels[row.idx]}")
-    network = models.build(manifest["model"]["name"], dataset.shape, dataset.num_classes)
-    models.load_weights(network, Path(path).parent / manifest["model"]["file"])
-    smoothed = SmoothedClassifier(
-        network,
-        dataset.num_classes,
-        manifest["sigma"],
-        manifest["noise"]["step"],
-        noise=manifest["noise"]["kind"],
-        seed=manifest["seed"],
-        plan=plan,
-    )
-    chosen = random.SystemRandom().sample(file.rows, min(options.replay, len(file.rows)))
-    with progress.bar(len(chosen), "images") as bar:
-        for row in chosen:
-            same &= _redrawn(smoothed, dataset, row, path)
-            bar.update()
-    listed = " ".join(str(row.idx) for row in chosen)
-    print(f"{path}: {'identical' if same else 'NOT identical'} counts when drawn again: {listed}")
-    return same
-
-
-def _redrawn(smoothed, dataset, row: records.Row, path: Path) -> bool:
-    """Whether a row's noise, drawn again, gives its counts."""
-    from rslib.noise import Purpose
-
-    same = True
-    for name, purpose in (("selection", Purpose.SELECTION), ("estimation", Purpose.ESTIMATION)):
-        recorded = getattr(row, name)
-        # A run that stopped early took the first draws of the same noise.
-        drawn = smoothed.counts(dataset.images[row.idx], sum(recorded.values()), purpose, row.idx)
-        again = {c: k for c, k in enumerate(drawn) if k}
-        if recorded != again:
-            same = False
-            print(f"{path}: idx {row.idx}: {name} counts {recorded}, drawn again: {again}")
-    return same
+    found = runs.replay(path, options.replay, options.root)
+    for problem in found.problems:
+        print(problem)
+    if found.indices:
+        print(found)
+    return found.ok
 
 
 # -------------------------------------------------------------------------------------- helpers
 
 
-def _load(options: argparse.Namespace, split: str):
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def _team(options: argparse.Namespace) -> Iterator[Team]:
+    """The processes that share the command, each with its own GPU."""
+    team = Team.join()
+    try:
+        if team.size > 1 and options.device.startswith("cuda"):
+            team.take_gpu(options.device)
+        yield team
+    finally:
+        team.leave()
+
+
+def _dataset(options: argparse.Namespace, split: str) -> Dataset:
+    """The data set that the options name."""
     from rslib import datasets
 
     return datasets.load(options.dataset, getattr(options, "split", None) or split, options.root)
 
 
-def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None = None):
-    """The smoothed classifier that the options describe, and its model's manifest."""
-    from rslib import models
-    from rslib.engine import Plan
-    from rslib.plans import default_plan, fastest_plan
-    from rslib.smoothing import SmoothedClassifier
+def _model(options: argparse.Namespace, dataset: Dataset) -> OpenedModel:
+    """The base classifier that the options name."""
+    from rslib import runs
 
-    weights = Path(options.weights)
     _sigma(options.sigma, least_positive=True)
-    if not weights.is_file():
-        raise _UsageError(f"--weights {weights}: no such file")
-    manifest = records.read_manifest(weights.with_suffix(".json"))
-    described = manifest.get("model")
-    if manifest.get("format") != "rslib-model/1" or not isinstance(described, dict):
-        raise _UsageError(f"{weights.with_suffix('.json')}: not the manifest of a model")
-    if models.file_sha256(weights) != described.get("sha256"):
-        raise _UsageError(f"{weights}: its SHA-256 is not the one in its manifest")
-    network = models.build(described.get("name"), dataset.shape, dataset.num_classes)
-    models.load_weights(network, weights)
-    asked = {name: getattr(options, name) for name in ("rows", "backend", "dtype")}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    if recorded_plan is not None:
-        plan = Plan.from_dict(recorded_plan)
-        for name, value in asked.items():
-            if value != recorded_plan[name]:
-                raise _UsageError(
-                    f"--{name} {value}: the file was begun with {recorded_plan[name]}"
-                )
-    else:
-        common = {"threads": options.threads, "dtype": asked.get("dtype", "float32")}
-        if "rows" in asked:
-            plan = default_plan(network, dataset.shape, options.device, **common)
-        else:
-            classes = dataset.num_classes
-            plan = fastest_plan(network, classes, dataset.shape, options.device, **common)
-        plan = replace(plan, **asked)
-    smoothed = SmoothedClassifier(
-        network,
-        dataset.num_classes,
-        options.sigma,
-        None if options.noise == "float" else dataset.step,
-        noise=options.noise,
-        seed=options.seed,
-        plan=plan,
+    return runs.open_model(options.weights, dataset.shape, dataset.num_classes)
+
+
+def _smoothed(
+    options: argparse.Namespace,
+    dataset: Dataset,
+    model: OpenedModel,
+    earlier: records.Manifest | None = None,
+    team: Team | None = None,
+) -> SmoothedClassifier:
+    """The model smoothed as the options say; rank 0 decides what must be the same everywhere."""
+    from rslib import runs
+
+    team, plan = team or Team(), None
+    if team.rank == 0:
+        plan = runs.choose_plan(
+            model,
+            dataset,
+            rows=options.rows,
+            backend=options.backend,
+            dtype=options.dtype,
+            threads=options.threads,
+            device=options.device,
+            earlier=earlier,
+        )
+    plan = team.agree(plan)
+    return runs.smooth(
+        model, dataset, options.sigma, noise=options.noise, seed=options.seed, plan=plan
     )
-    return smoothed, manifest
-
-
-def _method(options: argparse.Namespace) -> dict | None:
-    """How the run may stop before its n-th sample, as the manifest says it; None if it may not."""
-    if options.two_sided and (options.at or options.early_abstain or options.radius_loss):
-        raise _UsageError("--two-sided takes all --n copies; it goes with no option that stops")
-    if options.early_abstain:
-        return {"name": "early-abstain"}
-    if options.radius_loss:
-        return {"name": "radius-loss", "loss": options.radius_loss}
-    if options.at:
-        options.at = sorted(options.at, key=lambda text: (Decimal(text), text))
-        if any(Decimal(a) == Decimal(b) for a, b in pairwise(options.at)):
-            raise _UsageError(f"--at must name each radius once, got {' '.join(options.at)}")
-        return {"name": "at", "radii": options.at}
-    return None
 
 
 def _sigma(text: str, least_positive: bool = False) -> Fraction:
@@ -433,60 +265,6 @@ def _indices(text: str | None, size: int) -> list[int]:
     if not chosen:
         raise _UsageError(f"--indices {text} picks none of the {size} examples")
     return chosen
-
-
-def _describe(dataset) -> dict:
-    return {
-        "name": dataset.name,
-        "split": dataset.split,
-        "step": str(dataset.step),
-        "shape": list(dataset.shape),
-        "num_classes": dataset.num_classes,
-        "size": len(dataset),
-    }
-
-
-def _provenance(options: argparse.Namespace) -> dict:
-    import numpy
-    import scipy
-    import torch
-
-    import rslib
-
-    device = platform.machine()
-    if options.device.startswith("cuda"):
-        device = torch.cuda.get_device_name(options.device)
-    optional = {}
-    for name in backends.PACKAGES:
-        with suppress(PackageNotFoundError):
-            optional[name] = version(name)
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            "rslib": rslib.__version__,
-            "torch": torch.__version__,
-            "numpy": numpy.__version__,
-            "scipy": scipy.__version__,
-            **optional,
-        },
-        "device": device,
-        "command": options.command_line,
-        "date": datetime.date.today().isoformat(),
-    }
-
-
-def _own_gpu(device: str, local_rank: int) -> None:
-    """Make "cuda" mean this rank's own GPU."""
-    import torch
-
-    if device != "cuda":
-        raise _UsageError(f"--device must be cuda under torchrun: a rank has its own, got {device}")
-    if local_rank >= torch.cuda.device_count():
-        raise _UsageError(
-            f"--device cuda: rank {local_rank} of this machine has no GPU of its own, "
-            f"{torch.cuda.device_count()} are here"
-        )
-    torch.cuda.set_device(local_rank)
 
 
 # --------------------------------------------------------------------------------------- parser
@@ -529,6 +307,85 @@ class _Alpha(argparse.Action):
         namespace.alpha, namespace.alpha_text = value, text
 
 
+# What a run of `train` may change in its recipe; None: as the recipe has it.
+_HYPERPARAMETERS = {
+    "epochs": {"type": _positive, "help": "default: the recipe's"},
+    "batch_size": {"type": _positive, "help": "default: the recipe's"},
+    "learning_rate": {"type": float, "help": "default: the recipe's"},
+    "weight_decay": {"type": float, "help": "default: the recipe's"},
+    "consistency": {"type": float, "default": 0.0, "help": "weight of consistency regularisation"},
+    "bfloat16": {"action": "store_true", "help": "mixed precision"},
+    "compiled": {"choices": ("no", "blocks", "whole"), "default": "no"},
+}
+
+
+def _add_data(added: argparse.ArgumentParser) -> None:
+    added.add_argument("dataset", help="digits, cifar10, folder, ...")
+    added.add_argument("--root", help="folder of the data set (digits need none)")
+    added.add_argument("--sigma", required=True, help="standard deviation of the noise")
+    added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
+    added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
+    added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
+
+
+def _add_budget(added: argparse.ArgumentParser) -> None:
+    added.add_argument(
+        "--budget",
+        type=_positive,
+        metavar="SECONDS",
+        help="stop in time; the same command goes on later",
+    )
+
+
+def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
+    _add_data(added)
+    added.add_argument("--weights", required=True, help="a .safetensors that `train` wrote")
+    added.add_argument("--split", choices=("train", "test"), default="test")
+    added.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
+    added.add_argument("--n", type=_positive, default=n, help=f"noisy copies (default {n})")
+    added.add_argument(
+        "--alpha",
+        action=_Alpha,
+        default=0.001,
+        help="probability of a false answer, at most (default 0.001)",
+    )
+    added.set_defaults(alpha_text="0.001")
+    added.add_argument(
+        "--noise",
+        choices=("grid", "float"),
+        default="grid",
+        help="grid: exact, certificates hold in floating point (default); float: not sound",
+    )
+    plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
+    plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
+    plan.add_argument("--backend", choices=backends.NAMES)
+    plan.add_argument(
+        "--dtype",
+        choices=backends.DTYPES,
+        help="default float32; another number type is another base classifier",
+    )
+
+
+def _add_methods(added: argparse.ArgumentParser) -> None:
+    """An option for each method that has one; of those that may stop a run one at most."""
+    stops = added.add_mutually_exclusive_group()
+    for method in decisions.METHODS.values():
+        option = method.option
+        if option is None:
+            continue
+        group = stops if method.sequential else added
+        if option.takes_radii:
+            group.add_argument(
+                option.flag,
+                type=_radius,
+                metavar=option.metavar,
+                nargs=option.nargs,
+                help=option.help,
+            )
+        else:
+            group.add_argument(option.flag, action="store_true", help=option.help)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rslib",
@@ -543,52 +400,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    def data(added: argparse.ArgumentParser) -> None:
-        added.add_argument("dataset", help="digits, cifar10, folder, ...")
-        added.add_argument("--root", help="folder of the data set (digits need none)")
-        added.add_argument("--sigma", required=True, help="standard deviation of the noise")
-        added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
-        added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
-        added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
-
-    def budget(added: argparse.ArgumentParser) -> None:
-        added.add_argument(
-            "--budget",
-            type=_positive,
-            metavar="SECONDS",
-            help="stop in time; the same command goes on later",
-        )
-
-    def sampling(added: argparse.ArgumentParser, n: int) -> None:
-        data(added)
-        added.add_argument("--weights", required=True, help="a .safetensors that `train` wrote")
-        added.add_argument("--split", choices=("train", "test"), default="test")
-        added.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
-        added.add_argument("--n", type=_positive, default=n, help=f"noisy copies (default {n})")
-        added.add_argument(
-            "--alpha",
-            action=_Alpha,
-            default=0.001,
-            help="probability of a false answer, at most (default 0.001)",
-        )
-        added.set_defaults(alpha_text="0.001")
-        added.add_argument(
-            "--noise",
-            choices=("grid", "float"),
-            default="grid",
-            help="grid: exact, certificates hold in floating point (default); float: not sound",
-        )
-        plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
-        plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
-        plan.add_argument("--backend", choices=backends.NAMES)
-        plan.add_argument(
-            "--dtype",
-            choices=backends.DTYPES,
-            help="default float32; another number type is another base classifier",
-        )
-
     added = command("train", _train, "Train a base classifier under Gaussian noise.")
-    data(added)
+    _add_data(added)
     added.add_argument("--model", default="cnn", help="mlp, cnn, resnet20, ... (default cnn)")
     added.add_argument(
         "--recipe",
@@ -597,15 +410,8 @@ def _parser() -> argparse.ArgumentParser:
         help="digits: AdamW (default); sgd: for residual networks on 32 x 32 images; "
         "evening: for the wide network on CPU cores",
     )
-    added.add_argument("--epochs", type=_positive, help="default: the recipe's")
-    added.add_argument("--batch-size", type=_positive, help="default: the recipe's")
-    added.add_argument("--learning-rate", type=float, help="default: the recipe's")
-    added.add_argument("--weight-decay", type=float, help="default: the recipe's")
-    added.add_argument(
-        "--consistency", type=float, default=0.0, help="weight of consistency regularisation"
-    )
-    added.add_argument("--bfloat16", action="store_true", help="mixed precision")
-    added.add_argument("--compiled", choices=("no", "blocks", "whole"), default="no")
+    for name, how in _HYPERPARAMETERS.items():
+        added.add_argument(f"--{name.replace('_', '-')}", **how)
     added.add_argument("--checkpoint", metavar="FILE", help="written every epoch, and resumed")
     added.add_argument("--log", metavar="FILE", help="loss and noisy accuracy, as JSON lines")
     added.add_argument(
@@ -614,35 +420,18 @@ def _parser() -> argparse.ArgumentParser:
         default="float32",
         help="number type of the weights' file (default float32)",
     )
-    budget(added)
+    _add_budget(added)
     added.add_argument("--out", help="default data/models/DATASET/MODEL/sigma_SIGMA.safetensors")
     added.add_argument("--overwrite", action="store_true", help="replace existing weights")
 
     added = command("predict", _predict, "Predict with the smoothed classifier, or abstain.")
-    sampling(added, 1000)
+    _add_sampling(added, 1000)
 
     added = command("certify", _certify, "Certify examples; goes on where it was stopped.")
-    sampling(added, 100_000)
+    _add_sampling(added, 100_000)
     added.add_argument("--n0", type=_positive, default=100, help="copies that pick the class")
-    budget(added)
-    added.add_argument("--two-sided", action="store_true", help="bound the runner-up too")
-    stops = added.add_mutually_exclusive_group()
-    stops.add_argument(
-        "--early-abstain", action="store_true", help="stop where no certificate is to be hoped for"
-    )
-    stops.add_argument(
-        "--radius-loss",
-        type=_radius,
-        metavar="LOSS",
-        help="stop when the radius is this close to what all copies would give",
-    )
-    stops.add_argument(
-        "--at",
-        type=_radius,
-        nargs="+",
-        metavar="R",
-        help="decide these radii only, each as soon as it can be",
-    )
+    _add_budget(added)
+    _add_methods(added)
     added.add_argument("--out", help="default data/certify/DATASET/MODEL/sigma_SIGMA.tsv")
     added.add_argument("--quiet", action="store_true", help="print no table at the end")
 

@@ -28,19 +28,26 @@ References
 cohen2019 : the first six columns. Chapter 12 says what can go wrong in such a file.
 """
 
+# Longer than other modules: what may stand in a file is said once, for writing and for reading.
+
 import json
 import math
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
+from functools import cache, cached_property, partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
+
+from rslib import _files
+from rslib._checks import shown as _shown
+from rslib.decisions import Method, read_method
 
 try:
     import fcntl
@@ -49,8 +56,13 @@ except ImportError:  # Windows
 
 __all__ = [
     "FORMAT",
+    "MODEL_FORMAT",
     "CertificateFile",
     "CertificateWriter",
+    "DatasetEntry",
+    "Manifest",
+    "ModelEntry",
+    "NoiseEntry",
     "RecordError",
     "Row",
     "manifest_path",
@@ -60,10 +72,9 @@ __all__ = [
 ]
 
 FORMAT = "rslib-certificates/1"
+MODEL_FORMAT = "rslib-model/1"
 _LOG_COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 _COLUMNS = (*_LOG_COLUMNS, "selection", "estimation")
-# A manifest's fields that say how a file was made but decide nothing in it.
-_INFORMATIVE = ("versions", "device", "command", "date")
 
 
 class RecordError(ValueError):
@@ -102,28 +113,6 @@ class Row:
     time: float
     selection: dict[int, int] = field(default_factory=dict)
     estimation: dict[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CertificateFile:
-    """What a certificate file holds: its path, manifest (None: an original log) and rows."""
-
-    path: Path
-    manifest: dict | None
-    rows: tuple[Row, ...]
-
-    @property
-    def missing(self) -> tuple[int, ...]:
-        """The manifest's indices that have no row yet; () for a log without manifest."""
-        if self.manifest is None:
-            return ()
-        present = {row.idx for row in self.rows}
-        return tuple(idx for idx in self.manifest["indices"] if idx not in present)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every example of the manifest has its row (False without a manifest)."""
-        return self.manifest is not None and not self.missing
 
 
 def manifest_path(path: str | os.PathLike) -> Path:
@@ -175,6 +164,10 @@ def _probability(value) -> bool:
     return number is not None and 0 <= number < 1
 
 
+def _object(value) -> bool:
+    return type(value) is dict
+
+
 def _indices(value) -> bool:
     return (
         type(value) is list
@@ -186,136 +179,301 @@ def _indices(value) -> bool:
 
 _COUNT = partial(_is_integer, 1, 10**12)
 _POSITIVE = "a positive decimal or fraction in a string"
-# Field -> what it must be, as a test and in words.
-_FIELDS = {
-    "dataset.name": (_text, "a non-empty string"),
-    "dataset.split": (_text, "a non-empty string"),
-    "dataset.step": (lambda value: value is None or _positive(value), _POSITIVE + ", or null"),
-    "dataset.shape": (
-        lambda value: type(value) is list and value != [] and all(map(_COUNT, value)),
-        "a list of positive integers",
-    ),
-    "dataset.num_classes": (partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9"),
-    "dataset.size": (_COUNT, "an integer from 1 to 10^12"),
-    "indices": (_indices, "a list of distinct non-negative integers"),
-    "model.name": (_text, "a non-empty string"),
-    "model.file": (
-        lambda value: _text(value) and not value.startswith("/"),
-        "a path relative to the manifest",
-    ),
-    "model.sha256": (partial(_is_match, "[0-9a-f]{64}"), "64 hexadecimal digits"),
-    "sigma": (_positive, _POSITIVE),
-    "n0": (_COUNT, "an integer from 1 to 10^12"),
-    "n": (_COUNT, "an integer from 1 to 10^12"),
-    "alpha": (
-        lambda value: _positive(value) and _probability(value),
-        "a decimal strictly between 0 and 1 in a string",
-    ),
-    "two_sided": (lambda value: type(value) is bool, "true or false"),
-    "noise.kind": (lambda value: value in ("grid", "float"), '"grid" or "float"'),
-    "noise.step": (lambda value: value is None or _positive(value), _POSITIVE + ", or null"),
-    "noise.total_variation": (_probability, "a decimal from 0 to below 1 in a string"),
-    "seed": (partial(_is_integer, 0, 2**64 - 1), "an integer from 0 to 2^64 - 1"),
-    "plan": (lambda value: type(value) is dict, "an object"),
-    "versions": (lambda value: type(value) is dict, "an object"),
-    "device": (_text, "a non-empty string"),
-    "command": (_text, "a non-empty string"),
-    "date": (partial(_is_match, "[0-9]{4}-[0-9]{2}-[0-9]{2}"), "a date as YYYY-MM-DD"),
-}
 
 
-def _shown(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+@dataclass(frozen=True)
+class _Must:
+    """What a field of a manifest must be: as a test of its JSON value, and in words.
+
+    ``decides`` is False for a field that says how a file was made but decides nothing in it: two
+    runs may differ in it and be the same.
+    """
+
+    allowed: Callable[[Any], bool]
+    words: str
+    decides: bool = True
+
+
+class _Object(Mapping):
+    """A JSON object whose fields are those of a dataclass; it can be read like its dictionary.
+
+    A field is annotated with the `_Must` that it has to meet. One with the default None is left out
+    of the JSON where it is None; all others have to be there. Fields that the class does not know
+    are kept in ``extra``.
+    """
+
+    extra: Mapping[str, Any]
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], within: str = "") -> Self:
+        """The object that JSON values say.
+
+        Raises
+        ------
+        ValueError
+            Names the field that is missing or wrong.
+        """
+        values: dict[str, Any] = {}
+        for key, rule in _rules(cls).items():
+            name = within + key
+            if isinstance(rule, type):
+                inner = given.get(key, {})
+                if type(inner) is not dict:
+                    raise ValueError(f"{name}: must be an object, got {_shown(inner)}")
+                values[key] = rule.from_dict(inner, f"{name}.")
+            elif key in given:
+                value = given[key]
+                if not rule.allowed(value):
+                    raise ValueError(f"{name}: must be {rule.words}, got {_shown(value)}")
+                values[key] = tuple(value) if type(value) is list else value
+            elif key not in _optional(cls):
+                raise ValueError(f"{name}: missing")
+        extra = {key: value for key, value in given.items() if key not in _rules(cls)}
+        return cls(**values, extra=extra)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object as JSON has it."""
+        found = {}
+        for key in _rules(type(self)):
+            value = getattr(self, key)
+            if isinstance(value, _Object):
+                value = value.to_dict()
+            elif isinstance(value, tuple):
+                value = list(value)
+            if value is not None or key not in _optional(type(self)):
+                found[key] = value
+        return found | dict(self.extra)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.to_dict())
+
+
+@cache
+def _rules(cls: type[_Object]) -> dict[str, Any]:
+    """Field -> its `_Must`, or the class of the object that it holds; in the order of the file."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {
+        one.name: get_args(hint)[-1] if get_origin(hint) is Annotated else hint
+        for one in fields(cls)  # type: ignore[arg-type]
+        if (hint := hints[one.name]) and one.name != "extra"
+    }
+
+
+@cache
+def _optional(cls: type[_Object]) -> frozenset[str]:
+    return frozenset(one.name for one in fields(cls) if one.default is None)  # type: ignore[arg-type]
+
+
+_TEXT = _Must(_text, "a non-empty string")
+_SHA256 = _Must(partial(_is_match, "[0-9a-f]{64}"), "64 hexadecimal digits")
+_NUMBER_OF = _Must(_COUNT, "an integer from 1 to 10^12")
+_STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or null")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DatasetEntry(_Object):
+    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it."""
+
+    name: Annotated[str, _TEXT]
+    split: Annotated[str, _TEXT]
+    step: Annotated[str | None, _STEP]
+    shape: Annotated[
+        tuple[int, ...],
+        _Must(
+            lambda value: type(value) is list and value != [] and all(map(_COUNT, value)),
+            "a list of positive integers",
+        ),
+    ]
+    num_classes: Annotated[int, _Must(partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9")]
+    size: Annotated[int, _NUMBER_OF]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelEntry(_Object):
+    """What a manifest says of the base classifier; ``file`` as seen from the manifest."""
+
+    name: Annotated[str, _TEXT]
+    file: Annotated[
+        str,
+        _Must(
+            lambda value: _text(value) and not value.startswith("/"),
+            "a path relative to the manifest",
+        ),
+    ]
+    sha256: Annotated[str, _SHA256]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NoiseEntry(_Object):
+    """What a manifest says of the noise."""
+
+    kind: Annotated[str, _Must(lambda value: value in ("grid", "float"), '"grid" or "float"')]
+    step: Annotated[str | None, _STEP]
+    total_variation: Annotated[str, _Must(_probability, "a decimal from 0 to below 1 in a string")]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Manifest(_Object):
+    """All that decides the certificates of a file, and how the file was made.
+
+    Numbers that must be exact (sigma, alpha, step, total_variation) are strings, as decimals or
+    fractions. A field added here is written, read, checked, and compared on resuming. It can be
+    read like the dictionary that the JSON file holds, too: ``manifest["noise"]["step"]``.
+
+    Examples
+    --------
+    >>> Manifest.from_dict({"dataset": {"name": "digits"}})
+    Traceback (most recent call last):
+    ValueError: dataset.split: missing
+    """
+
+    dataset: DatasetEntry
+    indices: Annotated[tuple[int, ...], _Must(_indices, "a list of distinct non-negative integers")]
+    model: ModelEntry
+    sigma: Annotated[str, _Must(_positive, _POSITIVE)]
+    n0: Annotated[int, _NUMBER_OF]
+    n: Annotated[int, _NUMBER_OF]
+    alpha: Annotated[
+        str,
+        _Must(
+            lambda value: _positive(value) and _probability(value),
+            "a decimal strictly between 0 and 1 in a string",
+        ),
+    ]
+    two_sided: Annotated[bool, _Must(lambda value: type(value) is bool, "true or false")]
+    noise: NoiseEntry
+    seed: Annotated[int, _Must(partial(_is_integer, 0, 2**64 - 1), "an integer from 0 to 2^64 - 1")]
+    plan: Annotated[dict, _Must(_object, "an object")]
+    versions: Annotated[dict, _Must(_object, "an object", decides=False)]
+    device: Annotated[str, _Must(_text, "a non-empty string", decides=False)]
+    command: Annotated[str, _Must(_text, "a non-empty string", decides=False)]
+    date: Annotated[
+        str,
+        _Must(
+            partial(_is_match, "[0-9]{4}-[0-9]{2}-[0-9]{2}"), "a date as YYYY-MM-DD", decides=False
+        ),
+    ]
+    method: Annotated[dict | None, _Must(_object, "an object")] = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], within: str = "") -> Self:
+        """The manifest that JSON values say; its field "format" is the reader's business.
+
+        Raises
+        ------
+        ValueError
+            Names the field that is missing or wrong.
+        """
+        found = super().from_dict({k: v for k, v in given.items() if k != "format"}, within)
+        if found.method is not None:
+            read_method(found.method, found.two_sided)
+        size, noise = found.dataset.size, found.noise
+        if max(found.indices) >= size:
+            raise ValueError(
+                f"indices: must be below dataset.size {size}, got {max(found.indices)}"
+            )
+        if noise.kind == "grid" and noise.step is None:
+            raise ValueError("noise.step: must be given for grid noise, got null")
+        if noise.kind == "float" and noise.step is not None:
+            raise ValueError(f"noise.step: must be null for float noise, got {_shown(noise.step)}")
+        return found
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Manifest":
+        """The manifest in a file, checked field by field.
+
+        Raises
+        ------
+        RecordError
+            As `read_manifest`.
+        """
+        path = Path(path)
+        manifest, found = _read_manifest(path)
+        _check_format(path, manifest, FORMAT)
+        assert found is not None
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The manifest as its file has it."""
+        return {"format": FORMAT, **super().to_dict()}
+
+    @cached_property
+    def certified_by(self) -> Method:
+        """The method that the fields ``method`` and ``two_sided`` say."""
+        return read_method(self.method, self.two_sided)
+
+    def difference(self, other: "Manifest") -> tuple[str, Any, Any] | None:
+        """The first field, with both values, that makes the other manifest one of another run."""
+        old, new = (
+            {
+                key: value
+                for key, value in one.to_dict().items()
+                if getattr(_rules(Manifest).get(key), "decides", True)
+            }
+            for one in (self, other)
+        )
+        return _first_difference(old, new)
+
+
+@dataclass(frozen=True)
+class CertificateFile:
+    """What a certificate file holds: its path, manifest (None: an original log) and rows."""
+
+    path: Path
+    manifest: Manifest | None
+    rows: tuple[Row, ...]
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The manifest's indices that have no row yet; () for a log without manifest."""
+        if self.manifest is None:
+            return ()
+        present = {row.idx for row in self.rows}
+        return tuple(idx for idx in self.manifest.indices if idx not in present)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every example of the manifest has its row (False without a manifest)."""
+        return self.manifest is not None and not self.missing
 
 
 def _start(text: str) -> str:
     return repr(text[:40])
 
 
-def _check_format(path: Path, manifest: dict, format: str) -> None:
+def _check_format(path: Path, manifest: Mapping, format: str) -> None:
     if manifest["format"] != format:
         raise RecordError(
             f"{path}: format: must be {_shown(format)}, got {_shown(manifest['format'])}"
         )
 
 
-def _check_manifest(path: Path, manifest: dict) -> None:
-    """Raise unless the manifest says which format it is in and, if that is ours, all it must."""
+def _check_manifest(path: Path, manifest: dict) -> Manifest | None:
+    """Raise unless it says which format it is in and, if that is ours, all it must.
+
+    Returns the manifest of a certificate file; of a model's, the fields are its reader's business.
+    """
     if type(manifest) is not dict:
         raise RecordError(f"{path}: must hold a JSON object, got {_shown(manifest)}")
     if not _text(manifest.get("format")):
         raise RecordError(f"{path}: format: must be a non-empty string")
-    if not manifest["format"].startswith("rslib-certificates/"):
-        return  # a model's manifest: its fields are its reader's business
+    if manifest["format"].split("/")[0] != FORMAT.split("/")[0]:
+        return None
     _check_format(path, manifest, FORMAT)
-    for name, (allowed, words) in _FIELDS.items():
-        value = manifest
-        for key in name.split("."):
-            if type(value) is not dict:
-                parent = name.split(".")[0]
-                raise RecordError(f"{path}: {parent}: must be an object, got {_shown(value)}")
-            if key not in value:
-                raise RecordError(f"{path}: {name}: missing")
-            value = value[key]
-        if not allowed(value):
-            raise RecordError(f"{path}: {name}: must be {words}, got {_shown(value)}")
-    if "method" in manifest:
-        _check_method(path, manifest["method"], manifest["two_sided"])
-    size, noise = manifest["dataset"]["size"], manifest["noise"]
-    if max(manifest["indices"]) >= size:
-        raise RecordError(
-            f"{path}: indices: must be below dataset.size {size}, got {max(manifest['indices'])}"
-        )
-    if noise["kind"] == "grid" and noise["step"] is None:
-        raise RecordError(f"{path}: noise.step: must be given for grid noise, got null")
-    if noise["kind"] == "float" and noise["step"] is not None:
-        raise RecordError(
-            f"{path}: noise.step: must be null for float noise, got {_shown(noise['step'])}"
-        )
-
-
-def _radius(value) -> bool:
-    """Whether a radius can be written in the table as it stands."""
-    return type(value) is str and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) is not None
-
-
-# Method -> its fields beside the name, each as a test and in words.
-_METHODS = {
-    "early-abstain": {},
-    "radius-loss": {"loss": (_radius, "a decimal with at most 6 places in a string")},
-    "at": {
-        "radii": (
-            lambda value: (
-                type(value) is list
-                and value != []
-                and all(map(_radius, value))
-                and all(Decimal(a) < Decimal(b) for a, b in pairwise(value))
-            ),
-            "a list of ascending decimals with at most 6 places in strings",
-        )
-    },
-}
-
-
-def _check_method(path: Path, method, two_sided: bool) -> None:
-    if type(method) is not dict:
-        raise RecordError(f"{path}: method: must be an object, got {_shown(method)}")
-    name = method.get("name")
-    if type(name) is not str or name not in _METHODS:
-        raise RecordError(
-            f"{path}: method.name: must be one of {', '.join(_METHODS)}, got {_shown(name)}"
-        )
-    fields = _METHODS[name]
-    for extra in method.keys() - fields.keys() - {"name"}:
-        raise RecordError(f"{path}: method.{extra}: not a field of {_shown(name)}")
-    for key, (allowed, words) in fields.items():
-        if key not in method:
-            raise RecordError(f"{path}: method.{key}: missing")
-        if not allowed(method[key]):
-            raise RecordError(f"{path}: method.{key}: must be {words}, got {_shown(method[key])}")
-    if two_sided:
-        raise RecordError(f"{path}: two_sided: must be false where a run may stop early, got true")
+    try:
+        return Manifest.from_dict(manifest)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from None
 
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict:
@@ -367,6 +525,14 @@ def read_manifest(path: str | os.PathLike, format: str | None = None) -> dict:
         field is missing or wrong. The message names the field.
     """
     path = Path(path)
+    manifest, _ = _read_manifest(path)
+    if format is not None:
+        _check_format(path, manifest, format)
+    return manifest
+
+
+def _read_manifest(path: Path) -> tuple[dict, Manifest | None]:
+    """What a manifest holds and, if it is a certificate file's, the same as its class."""
     try:
         text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
@@ -384,7 +550,7 @@ def read_manifest(path: str | os.PathLike, format: str | None = None) -> dict:
         )
         # Half a surrogate pair is JSON, but no text: it could not even be printed.
         json.dumps(manifest, ensure_ascii=False).encode()
-        _check_manifest(path, manifest)
+        return manifest, _check_manifest(path, manifest)
     except json.JSONDecodeError as error:
         raise RecordError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except RecursionError:
@@ -395,19 +561,17 @@ def read_manifest(path: str | os.PathLike, format: str | None = None) -> dict:
         raise
     except ValueError as error:
         raise RecordError(f"{path}: {error}") from None
-    if format is not None:
-        _check_format(path, manifest, format)
-    return manifest
 
 
-def _as_json(path: Path, manifest: Mapping) -> tuple[str, dict]:
-    """The manifest's text, and the manifest as reading that text would give it."""
+def _as_json(path: Path, manifest: Mapping) -> tuple[dict, Manifest | None]:
+    """A manifest as reading the text that it will have would give it."""
+    if isinstance(manifest, Manifest):
+        manifest = manifest.to_dict()
     try:
-        manifest = json.loads(json.dumps(manifest, allow_nan=False))
+        plain = json.loads(json.dumps(manifest, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: the manifest cannot be written as JSON: {error}") from None
-    _check_manifest(path, manifest)
-    return _layout(manifest) + "\n", manifest
+    return plain, _check_manifest(path, plain)
 
 
 def _layout(value, margin: str = "\n") -> str:
@@ -431,32 +595,12 @@ def write_manifest(path: str | os.PathLike, manifest: Mapping) -> None:
         If a field is missing or wrong, or the file cannot be written.
     """
     path = Path(path)
-    text, _ = _as_json(path, manifest)
-    temporary = path.with_name(path.name + ".tmp")
+    plain, _ = _as_json(path, manifest)
+    text = _layout(plain) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        _files.replace(path, lambda file: file.write(text.encode()))
     except OSError as error:
         raise _cannot("write", path, error) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut, where folders can be synced."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _cannot(verb: str, path: Path, error: OSError) -> RecordError:
@@ -510,9 +654,7 @@ def _seconds(text: str) -> float:
     return (int(days) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-def _counts(
-    name: str, text: str, num_classes: int, total: int, fewer: bool = False
-) -> dict[int, int]:
+def _counts(name: str, text: str, num_classes: int) -> dict[int, int]:
     pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(" ")]
     classes = [pair[0] for pair in pairs]
     if any(first >= second for first, second in pairwise(classes)):
@@ -521,14 +663,10 @@ def _counts(
         raise ValueError(f"{name}: the classes must be below {num_classes}, got {classes[-1]}")
     if any(count == 0 for _, count in pairs):
         raise ValueError(f"{name}: zero counts are left out, got {_start(text)}")
-    found = sum(count for _, count in pairs)
-    if found != total and not (fewer and found < total):
-        most = "at most " if fewer else ""
-        raise ValueError(f"{name}: the counts must add up to {most}{total}, got {found}")
     return dict(pairs)
 
 
-def _parse_row(line: str, manifest: dict | None) -> Row:
+def _parse_row(line: str, manifest: Manifest | None) -> Row:
     """The row that a line says; a ValueError in words where it says none."""
     columns, patterns = (_LOG_COLUMNS, _LOG_COLUMN) if manifest is None else (_COLUMNS, _COLUMN)
     fields = line.split("\t")
@@ -543,20 +681,16 @@ def _parse_row(line: str, manifest: dict | None) -> Row:
     radius, correct = Decimal(values["radius"]), values["correct"] == "1"
     selection, estimation = {}, {}
     if manifest is not None:
-        num_classes = manifest["dataset"]["num_classes"]
+        num_classes = manifest.dataset.num_classes
         for name, value in (("label", label), ("predict", predict)):
             if value >= num_classes:
                 raise ValueError(f"{name}: must be below {num_classes}, got {value}")
-        selection = _counts("selection", values["selection"], num_classes, manifest["n0"])
-        method = manifest.get("method", {"name": "fixed"})
-        fewer = method["name"] in ("radius-loss", "at")
-        fewer |= method["name"] == "early-abstain" and predict == -1
-        text = values["estimation"]
-        estimation = _counts("estimation", text, num_classes, manifest["n"], fewer)
-        if method["name"] == "at" and predict != -1:
-            radii = [Decimal(one) for one in method["radii"]]
-            if radius not in radii:
-                raise ValueError(f"radius: must be one of the manifest's, got {values['radius']}")
+        selection = _counts("selection", values["selection"], num_classes)
+        if (found := sum(selection.values())) != manifest.n0:
+            raise ValueError(f"selection: the counts must add up to {manifest.n0}, got {found}")
+        estimation = _counts("estimation", values["estimation"], num_classes)
+        samples = sum(estimation.values())
+        manifest.certified_by.check_row(predict, radius, samples, manifest.n)
     if correct != (predict == label):
         raise ValueError(
             f"correct: must be {int(predict == label)} for label {label} and predict {predict}"
@@ -568,12 +702,12 @@ def _parse_row(line: str, manifest: dict | None) -> Row:
     )
 
 
-def _parse_table(path: Path, data: bytes, manifest: dict | None) -> tuple[Row, ...]:
+def _parse_table(path: Path, data: bytes, manifest: Manifest | None) -> tuple[Row, ...]:
     """The rows of a whole table, or a RecordError for the first line that is wrong."""
     columns = _LOG_COLUMNS if manifest is None else _COLUMNS
     *lines, rest = data.split(b"\n")
     rows, seen = [], {}
-    indices = None if manifest is None else set(manifest["indices"])
+    indices = None if manifest is None else set(manifest.indices)
     for number, raw in enumerate(lines, start=1):
         where = f"{path}:{number}: "
         if not raw.isascii():
@@ -634,7 +768,7 @@ def read_certificates(path: str | os.PathLike) -> CertificateFile:
         raise _cannot("read", path, error) from None
     if data.startswith("\t".join(_LOG_COLUMNS).encode() + b"\n"):
         return CertificateFile(path, None, _parse_table(path, data, None))
-    manifest = read_manifest(manifest_path(path), FORMAT)
+    manifest = Manifest.read(manifest_path(path))
     return CertificateFile(path, manifest, _parse_table(path, data, manifest))
 
 
@@ -668,14 +802,14 @@ class CertificateWriter:
     ----------
     path : path
         ``<name>.tsv``; the manifest goes to ``<name>.json``. Folders are created.
-    manifest : mapping
+    manifest : Manifest or mapping
         As the module says; "versions", "device", "command" and "date" stay as first written.
 
     Attributes
     ----------
     done : set of int
         Indices of the examples whose rows are in the file.
-    manifest : dict
+    manifest : Manifest
         The manifest as it is in the file.
 
     Raises
@@ -688,8 +822,10 @@ class CertificateWriter:
     def __init__(self, path: str | os.PathLike, manifest: Mapping):
         self.path = Path(path)
         self._manifest_path = manifest_path(self.path)
-        _, self.manifest = _as_json(self._manifest_path, manifest)
-        _check_format(self._manifest_path, self.manifest, FORMAT)
+        plain, found = _as_json(self._manifest_path, manifest)
+        _check_format(self._manifest_path, plain, FORMAT)
+        assert found is not None
+        self.manifest = found
         self.done = set()
         self._size = 0
         try:
@@ -733,7 +869,7 @@ class CertificateWriter:
         except OSError as error:
             raise _cannot("read", self.path, error) from None
         if self._manifest_path.exists():
-            earlier = read_manifest(self._manifest_path, FORMAT)
+            earlier = Manifest.read(self._manifest_path)
             self._must_agree(earlier)
             self.manifest = earlier
         elif data:
@@ -749,6 +885,7 @@ class CertificateWriter:
             raise RecordError(f"{self.path}:1: the header must be {' '.join(_COLUMNS)}")
         if whole:
             self.done = {row.idx for row in _parse_table(self.path, whole, self.manifest)}
+        self._indices = frozenset(self.manifest.indices)
         self._size = len(whole)
         if whole != data:
             try:
@@ -757,14 +894,10 @@ class CertificateWriter:
                 raise _cannot("write", self.path, error) from None
         if not whole:
             self._write(header)
-            _sync_folder(self.path.parent)
+            _files.sync_folder(self.path.parent)
 
-    def _must_agree(self, earlier: dict) -> None:
-        old, new = (
-            {key: value for key, value in manifest.items() if key not in _INFORMATIVE}
-            for manifest in (earlier, self.manifest)
-        )
-        found = _first_difference(old, new)
+    def _must_agree(self, earlier: Manifest) -> None:
+        found = earlier.difference(self.manifest)
         if found:
             name, before, now = found
             raise RecordError(
@@ -800,7 +933,7 @@ class CertificateWriter:
         try:
             line = _format_row(row)
             _parse_row(line, self.manifest)
-            if row.idx not in self.manifest["indices"]:
+            if row.idx not in self._indices:
                 raise ValueError(f"idx: {row.idx} is not one of the manifest's indices")
             if row.idx in self.done:
                 raise ValueError(f"idx: {row.idx} is there already")

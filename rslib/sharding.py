@@ -23,6 +23,7 @@ from pathlib import Path
 
 from rslib.records import (
     CertificateWriter,
+    Manifest,
     RecordError,
     Row,
     manifest_path,
@@ -88,6 +89,27 @@ class Team:
 
             dist.barrier()
 
+    def take_gpu(self, device: str) -> None:
+        """Make "cuda" mean this rank's own GPU.
+
+        Raises
+        ------
+        ValueError
+            If a GPU is named by number, or there is none left for this rank.
+        """
+        import torch
+
+        if device != "cuda":
+            raise ValueError(
+                f"device must be cuda under torchrun: a rank has its own, got {device!r}"
+            )
+        if self.local_rank >= torch.cuda.device_count():
+            raise ValueError(
+                f"device cuda: rank {self.local_rank} of this machine has no GPU of its own, "
+                f"{torch.cuda.device_count()} are here"
+            )
+        torch.cuda.set_device(self.local_rank)
+
     def leave(self) -> None:
         """End the communication; an error on one rank must not keep the others waiting."""
         if self.size > 1:
@@ -113,7 +135,7 @@ class ShardedWriter:
     ----------
     path : path
         ``<name>.tsv``, in a folder that all ranks see.
-    manifest : mapping
+    manifest : Manifest or mapping
         As for `rslib.records.CertificateWriter`, the same on every rank.
     team : Team
         The processes.
@@ -131,7 +153,7 @@ class ShardedWriter:
         As `rslib.records.CertificateWriter`; also if a part belongs to another run.
     """
 
-    def __init__(self, path: str | os.PathLike, manifest: Mapping, team: Team) -> None:
+    def __init__(self, path: str | os.PathLike, manifest: Manifest | Mapping, team: Team) -> None:
         self.path, self._team = Path(path), team
         manifest_path(self.path)  # refuses a name that is no certificate file's
         if _PART.search(self.path.stem):
@@ -146,7 +168,7 @@ class ShardedWriter:
                 done = set(self._whole.done)
                 for part in parts:
                     done.update(self._rows(part))
-                todo = [idx for idx in manifest["indices"] if idx not in done]
+                todo = [idx for idx in self._whole.manifest.indices if idx not in done]
                 plan = (todo, len(done), team.size > 1 or bool(parts), self._whole.manifest)
             todo, self.already_done, in_parts, manifest = team.agree(plan)
             self.todo = todo[team.rank :: team.size]
@@ -200,7 +222,7 @@ class ShardedWriter:
             rows: dict[int, Row] = {}
             for part in parts:
                 rows.update(self._rows(part))
-            for idx in self._whole.manifest["indices"]:
+            for idx in self._whole.manifest.indices:
                 if idx in rows and idx not in self._whole.done:
                     self._whole.append(rows[idx])
             for part in parts:

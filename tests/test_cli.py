@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rslib import cli, records, verifier
+from rslib import cli, records, runs, verifier
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +52,7 @@ def test_train_does_not_overwrite(weights, capsys):
     before = weights.read_bytes()
     arguments = ["train", "digits", "--sigma", "0.5", "--model", "mlp", "--epochs", "1"]
     assert cli.main([*arguments, "--out", str(weights)]) == 2
-    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert "--overwrite) to replace it" in capsys.readouterr().err
     assert weights.read_bytes() == before
 
 
@@ -105,7 +105,7 @@ def a_second_each_look():
 def test_certify_stops_in_time_and_goes_on(weights, certified, tmp_path, monkeypatch, capsys):
     out = tmp_path / "budget.tsv"
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "time", a_second_each_look())
+        patch.setattr(runs, "time", a_second_each_look())
         assert certify(weights, out, "--budget", "1") == 3
     assert "3 rows to do; the same command goes on" in capsys.readouterr().out
     assert [row.idx for row in records.read_certificates(out).rows] == [0]
@@ -209,9 +209,7 @@ def test_a_resumed_run_keeps_its_plan(weights, certified, capsys):
     other = "eager" if plan["backend"] == "frozen" else "frozen"
     before = certified.read_bytes()
     assert certify(weights, certified, "--backend", other) == 2
-    assert (
-        f"--backend {other}: the file was begun with {plan['backend']}" in capsys.readouterr().err
-    )
+    assert f"backend {other}: the file was begun with {plan['backend']}" in capsys.readouterr().err
     assert certified.read_bytes() == before
     assert certify(weights, certified, "--rows", str(plan["rows"])) == 0
 
@@ -324,7 +322,7 @@ def test_interrupt_leaves_a_valid_file_and_says_how_to_go_on(
     weights, tmp_path, capsys, monkeypatch
 ):
     out = tmp_path / "sigma_0.25.tsv"
-    row, done = cli._row, []
+    row, done = runs._row, []
 
     def interrupted(*arguments):
         if len(done) == 2:
@@ -332,11 +330,11 @@ def test_interrupt_leaves_a_valid_file_and_says_how_to_go_on(
         done.append(1)
         return row(*arguments)
 
-    monkeypatch.setattr(cli, "_row", interrupted)
+    monkeypatch.setattr(runs, "_row", interrupted)
     assert certify(weights, out) == 130
     assert "the same command goes on where it stopped" in capsys.readouterr().err
     assert len(records.read_certificates(out).rows) == 2
-    monkeypatch.setattr(cli, "_row", row)
+    monkeypatch.setattr(runs, "_row", row)
     assert certify(weights, out) == 0
     assert records.read_certificates(out).complete
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rslib import datasets, models
-from rslib.decisions import ABSTAIN
+from rslib import datasets, models, records
+from rslib.decisions import ABSTAIN, predict_from_counts
 from rslib.smoothing import SmoothedClassifier
 
 
@@ -37,8 +37,9 @@ def root(tmp_path_factory):
     torch.manual_seed(0)
     weights = folder / "cnn.safetensors"
     models.save_weights(models.build("cnn", (3, 32, 32), 10), weights)
-    manifest = {"model": {"name": "cnn"}, "sigma": "0.25"}
-    weights.with_suffix(".json").write_text(json.dumps(manifest))
+    described = {"name": "cnn", "sha256": models.file_sha256(weights)}
+    manifest = {"format": records.MODEL_FORMAT, "model": described, "sigma": "0.25"}
+    records.write_manifest(weights.with_suffix(".json"), manifest)
     return folder
 
 
@@ -77,7 +78,7 @@ def test_the_answers_are_those_of_predict(result, root):
         smoothed = SmoothedClassifier(network, 10, "0.25", "1/255", seed=seed)
         for row in result["rows"]:
             answer = smoothed.predict(images[name][row["idx"]], n=60, index=row["idx"])
-            assert jpeg_check.predicted(row["counts"][place], 0.001) == answer
+            assert predict_from_counts(row["counts"][place], 0.001, 0.0) == answer
             assert sum(row["counts"][place]) == 60
 
 
@@ -95,7 +96,7 @@ def test_the_summary_counts():
     assert votes == [[2, 1, 3, 0], [0, 2, 1, 1], [2, 0, 2, 0]]
     shares = [found["votes"][name]["mean_share_of_right_class"] for name in jpeg_check.VOTES]
     assert shares == pytest.approx([2 / 3, 0.52 / 3, 2 / 3], abs=1e-6)
-    assert jpeg_check.predicted(unsure, 0.001) == ABSTAIN
+    assert predict_from_counts(unsure, 0.001, 0.0) == ABSTAIN
 
 
 def test_without_a_network_there_are_distances_alone(root):

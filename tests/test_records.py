@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from manifests import manifest
 
-from rslib import records
+from rslib import _files, records
 from rslib.records import (
     CertificateFile,
     CertificateWriter,
@@ -507,7 +507,7 @@ def test_a_manifest_that_cannot_even_be_begun(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(records, "open", full, raising=False)
+    monkeypatch.setattr(_files, "open", full, raising=False)
     said = message(write_manifest, tmp_path / "a.json", {"format": "x"})
     assert said == f"{tmp_path / 'a.json'}: cannot write: No space left on device"
 

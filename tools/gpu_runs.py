@@ -12,9 +12,7 @@ DIR has the form of the project's data/: models/, certify/, runs/. A stage stops
 """
 
 import argparse
-import datetime
 import json
-import platform
 import shlex
 import shutil
 import statistics
@@ -27,9 +25,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import rslib
-from rslib import attacks, cli, datasets, models, training
+from rslib import _files, attacks, backends, datasets, evaluation, models, runs, training
 from rslib.plans import fastest_plan
+from rslib.records import read_certificates
 from rslib.smoothing import SmoothedClassifier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,25 +65,44 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train_certify(options: argparse.Namespace) -> tuple[str, dict, int]:
-    """Two commands of `rslib`, each of which can stop in time and go on."""
-    weights, out = _weights(options), _certificates(options)
+    """Two runs, each of which can stop in time and go on."""
+    weights = _weights(options)
     results = {"images": _images_sha256(options)}
     code = _train(options, weights)
     if code == 0 and not options.train_only:
         results["trained after, s"] = round(time.monotonic() - options.began, 1)
-        size = len(datasets.load(options.data, "test", options.root))
-        indices = f"0:{size}:{max(1, size // 500)}" if not options.tiny else f"0:{size}:5"
-        code = _rslib(
-            options,
-            *("certify", options.data, "--root", options.root, "--sigma", options.sigma),
-            *("--weights", weights, "--indices", indices, "--out", out, "--quiet"),
-            *("--n0", 100, "--n", 300 if options.tiny else 100_000, "--alpha", "0.001"),
-            *("--dtype", options.dtype, "--device", options.device, "--seed", options.seed),
-            *(("--rows", 64) if options.tiny else ()),
-        )
-        if code in (0, TIMES_UP):
-            cli.main(["analyze", str(out)])
+        code = _certify(options, weights, _certificates(options))
     return f"{_name(options)}-sigma_{options.sigma}", results, code
+
+
+def _certify(options: argparse.Namespace, weights: Path, out: Path) -> int:
+    if (left := _seconds_left(options)) < 1:
+        return TIMES_UP
+    dataset = datasets.load(options.data, "test", options.root)
+    model = runs.open_model(weights, dataset.shape, dataset.num_classes)
+    plan = runs.choose_plan(
+        model,
+        dataset,
+        rows=64 if options.tiny else None,
+        dtype=options.dtype,
+        device=options.device,
+        earlier=runs.begun(out),
+    )
+    outcome = runs.certify(
+        runs.smooth(model, dataset, options.sigma, seed=options.seed, plan=plan),
+        dataset,
+        out,
+        model=model,
+        n0=100,
+        n=300 if options.tiny else 100_000,
+        alpha="0.001",
+        sigma=options.sigma,
+        indices=range(0, len(dataset), 5 if options.tiny else max(1, len(dataset) // 500)),
+        command=options.command_line,
+        budget=left,
+    )
+    print(evaluation.table([read_certificates(out)], evaluation.DEFAULT_RADII))
+    return TIMES_UP if outcome.left else 0
 
 
 def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
@@ -130,7 +147,7 @@ def imagenet_time(options: argparse.Namespace) -> tuple[str, dict, int]:
     rows = {}
     for dtype in ("float32",) if options.tiny else ("bfloat16", "float16"):
         plan = fastest_plan(network, 1000, shape, options.device, dtype, repeats=1)
-        smoothed = SmoothedClassifier(network, 1000, "0.5", "1/255", plan=plan)
+        smoothed = SmoothedClassifier(network, 1000, "0.5", "1/255", seed=0, plan=plan)
         smoothed.certify(x, 10, max(32, n // 50), 0.001)  # warms up; is not counted
         taken = []
         for index in range(3):
@@ -184,27 +201,29 @@ STAGES = {"probe": probe, "train-certify": train_certify, "attack": attack,
 def _train(options: argparse.Namespace, weights: Path) -> int:
     if weights.exists():
         return 0
-    return _rslib(
-        options,
-        *("train", options.data, "--root", options.root, "--sigma", options.sigma),
-        *("--model", options.model, "--recipe", "sgd", "--out", weights, "--seed", options.seed),
-        *("--checkpoint", weights.with_suffix(".checkpoint")),
-        *("--log", weights.with_suffix(".jsonl"), "--consistency", options.consistency),
-        *("--store", options.dtype, "--device", options.device, "--bfloat16"),
-        *("--compiled", options.compiled, "--batch-size", options.batch_size),
-        *("--epochs", options.epochs, "--learning-rate", options.learning_rate),
-        *("--weight-decay", options.weight_decay),
-    )
-
-
-def _rslib(options: argparse.Namespace, *arguments) -> int:
-    """A command of `rslib` in the time that is left; it is printed, and in its own manifest."""
-    left = int(options.budget - (time.monotonic() - options.began))
-    if left < 1:
+    if (left := _seconds_left(options)) < 1:
         return TIMES_UP
-    command = [*map(str, arguments), "--budget", str(left)]
-    print("rslib", shlex.join(command), flush=True)
-    return cli.main(command)
+    changes = ("epochs", "batch_size", "learning_rate", "weight_decay", "consistency", "compiled")
+    trained = runs.train(
+        datasets.load(options.data, "train", options.root),
+        weights,
+        options.sigma,
+        model=options.model,
+        recipe="sgd",
+        changes={name: getattr(options, name) for name in changes} | {"bfloat16": True},
+        seed=options.seed,
+        store=options.dtype,
+        device=options.device,
+        checkpoint=weights.with_suffix(".checkpoint"),
+        log_file=weights.with_suffix(".jsonl"),
+        budget=left,
+        command=options.command_line,
+    )
+    return 0 if trained.complete else TIMES_UP
+
+
+def _seconds_left(options: argparse.Namespace) -> int:
+    return int(options.budget - (time.monotonic() - options.began))
 
 
 def _name(options: argparse.Namespace) -> str:
@@ -232,20 +251,16 @@ def _manifest(options: argparse.Namespace) -> dict:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], **asked).stdout.strip() or None
         if subprocess.run(["git", "status", "--porcelain", "-uno"], **asked).stdout:
             commit = f"{commit} with changes"
-    cuda = options.device.startswith("cuda")
+    made = _files.provenance(options.command_line, options.device, backends.PACKAGES)
+    made["versions"]["cuda"] = torch.version.cuda if options.device.startswith("cuda") else None
     return {
         "format": "rslib-gpu-run/1",
         "stage": options.stage,
-        "command": options.command_line,
         "commit": commit,
-        "device": torch.cuda.get_device_name(options.device) if cuda else platform.machine(),
-        "versions": {"python": platform.python_version(), "rslib": rslib.__version__,
-                     "torch": torch.__version__, "cuda": torch.version.cuda if cuda else None,
-                     "numpy": np.__version__},
+        **made,
         "seed": options.seed,
-        "date": datetime.date.today().isoformat(),
         "wall_time_s": round(time.monotonic() - options.began, 1),
-    }  # fmt: skip
+    }
 
 
 def _make_tiny(options: argparse.Namespace, folder: Path) -> None:

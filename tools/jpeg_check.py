@@ -8,24 +8,17 @@ as it is with other noise. The third says how often two votes about one image di
 """
 
 import argparse
-import datetime
 import json
-import platform
 import shlex
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
-import rslib
-from rslib import datasets, models
-from rslib.confidence import hung_fithian_pvalue
-from rslib.engine import default_plan
-from rslib.noise import Purpose
+from rslib import _files, datasets, decisions, plans, runs
 from rslib.decisions import ABSTAIN
-from rslib.smoothing import SmoothedClassifier
+from rslib.noise import Purpose
 
 FORMAT = "rslib-jpeg-check/1"
 VOTES = ("lossless", "jpeg", "lossless, other noise")
@@ -35,7 +28,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     began = time.monotonic()
-    torch.set_num_threads(options.threads)
     original = datasets.load("cifar10-head", "test", options.root)
     encoded = datasets.load("cifar10-jpeg", "test", options.root)
     count = min(len(original), options.images)
@@ -46,12 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         rows.append(about | compare(original.images[index], encoded.images[index]))
     result = {
         "format": FORMAT,
-        "command": shlex.join(["tools/jpeg_check.py", *given]),
-        "device": platform.machine(),
-        "versions": {"python": platform.python_version(), "rslib": rslib.__version__,
-                     "torch": torch.__version__, "numpy": np.__version__},
-        "date": datetime.date.today().isoformat(),
-    }  # fmt: skip
+        **_files.provenance(shlex.join(["tools/jpeg_check.py", *given]), options.device),
+    }
     if options.weights:
         result |= _vote(options, original, encoded, rows)
     result["wall_time_s"] = round(time.monotonic() - began, 1)
@@ -66,16 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _vote(options, original, encoded, rows: list[dict]) -> dict:
     """Give every row its three counts; returns what decided them."""
-    manifest = json.loads(options.weights.with_suffix(".json").read_text())
-    network = models.build(manifest["model"]["name"], original.shape, original.num_classes)
-    network = models.load_weights(network, options.weights).eval()
-    plan = default_plan(network, original.shape, options.device)
-    plain, other = (
-        SmoothedClassifier(
-            network, original.num_classes, manifest["sigma"], original.step, seed=seed, plan=plan
-        )
-        for seed in (0, 1)
-    )
+    model = runs.open_model(options.weights, original.shape, original.num_classes)
+    sigma = model.manifest["sigma"]
+    plan = plans.default_plan(model.network, original.shape, options.device, options.threads)
+    plain, other = (runs.smooth(model, original, sigma, seed=seed, plan=plan) for seed in (0, 1))
     for row in rows:
         index = row["idx"]
         lossless, jpeg = original.images[index], encoded.images[index]
@@ -84,9 +66,9 @@ def _vote(options, original, encoded, rows: list[dict]) -> dict:
             for smoothed, x in ((plain, lossless), (plain, jpeg), (other, lossless))
         ]
     return {
-        "model": manifest["model"]["name"],
-        "model_sha256": models.file_sha256(options.weights),
-        "sigma": manifest["sigma"],
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "sigma": sigma,
         "n": options.n,
         "alpha": options.alpha,
         "seeds": [0, 0, 1],
@@ -102,13 +84,6 @@ def compare(original: np.ndarray, encoded: np.ndarray) -> dict:
     return {"distance": round(float(np.linalg.norm(moved)), 4), "psnr": psnr}
 
 
-def predicted(counts: list[int], alpha: float) -> int:
-    """What PREDICT answers with these counts."""
-    second, first = np.argsort(counts, kind="stable")[-2:]
-    certain = hung_fithian_pvalue(int(counts[first]), int(counts[second])) <= alpha
-    return int(first) if certain else ABSTAIN
-
-
 def summary(rows: list[dict], alpha: float) -> dict:
     """Means over the images; how each vote answers, and how often as the lossless one does."""
     psnr = [row["psnr"] for row in rows if row["psnr"] is not None]
@@ -119,7 +94,9 @@ def summary(rows: list[dict], alpha: float) -> dict:
     }
     if "counts" not in rows[0]:
         return found
-    answers = np.array([[predicted(counts, alpha) for counts in row["counts"]] for row in rows])
+    answers = np.array(
+        [[decisions.predict_from_counts(c, alpha, 0.0) for c in row["counts"]] for row in rows]
+    )
     labels = np.array([row["label"] for row in rows])
     shares = np.array([[c[row["label"]] / sum(c) for c in row["counts"]] for row in rows])
     lossless = answers[:, 0]

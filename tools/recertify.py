@@ -2,22 +2,22 @@
 
     recertify.py [FILE]
 
-Runs `rslib certify` with what the file's manifest says, on every 25th example. The noise is the
-same draw for draw; the last bits of a network's scores differ between processors. So the labels
+Certifies every 25th example with what the file's manifest says. The noise is the same draw for
+draw; the last bits of a network's scores differ between processors. So the labels
 must be equal and every count must lie within 0.1% of n of the committed one.
 """
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from rslib.records import Row, read_certificates
+from rslib import datasets, runs
+from rslib.records import CertificateFile, Row, read_certificates
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = ROOT / "data/certify/digits/cnn/sigma_0.25.tsv"
-EXAMPLES = "0:500:25"
+EVERY = 25
 TOLERANCE = 0.001
 
 
@@ -42,15 +42,30 @@ def differences(fresh: Iterable[Row], stored: Iterable[Row], n: int) -> list[str
     return found
 
 
-def certify_again(manifest: dict, folder: Path, out: Path) -> None:
-    """Run the command line with the settings of a manifest whose file lies in folder."""
-    command = [sys.executable, "-m", "rslib.cli", "certify", manifest["dataset"]["name"]]
-    command += ["--weights", str((folder / manifest["model"]["file"]).resolve())]
-    for option in ("sigma", "n0", "n", "alpha", "seed"):
-        command += [f"--{option}", str(manifest[option])]
-    command += ["--split", manifest["dataset"]["split"], "--noise", manifest["noise"]["kind"]]
-    command += ["--indices", EXAMPLES, "--out", str(out), "--quiet"]
-    subprocess.run(command, check=True)
+def certify_again(stored: CertificateFile, out: Path) -> None:
+    """Certify some examples of a file as its manifest says, into another file."""
+    manifest = stored.manifest
+    dataset = datasets.load(manifest.dataset.name, manifest.dataset.split)
+    weights = (stored.path.parent / manifest.model.file).resolve()
+    model = runs.open_model(weights, dataset.shape, dataset.num_classes)
+    smoothed = runs.smooth(
+        model,
+        dataset,
+        manifest.sigma,
+        noise=manifest.noise.kind,
+        seed=manifest.seed,
+        plan=runs.choose_plan(model, dataset),
+    )
+    runs.certify(
+        smoothed,
+        dataset,
+        out,
+        model=model,
+        n0=manifest.n0,
+        n=manifest.n,
+        alpha=manifest.alpha,
+        indices=range(0, len(dataset), EVERY),
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -58,9 +73,9 @@ def main(arguments: list[str]) -> int:
     stored = read_certificates(path)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "fresh.tsv"
-        certify_again(stored.manifest, path.parent, out)
+        certify_again(stored, out)
         fresh = read_certificates(out)
-    found = differences(fresh.rows, stored.rows, stored.manifest["n"])
+    found = differences(fresh.rows, stored.rows, stored.manifest.n)
     verdict = f"{len(fresh.rows)} examples certified again agree with {path.name}"
     print("\n".join(found) or verdict)
     return 1 if found else 0

@@ -1,0 +1,471 @@
+"""Certifying a data set into a file: what a run needs, what it writes, how it goes on.
+
+A run takes a base classifier out of a file, smooths it, and certifies chosen examples of a data set
+one after another, a row each, into a certificate file (`rslib.records`). It can be stopped at any
+time, and the same call goes on where it stopped; it can be shared by several processes
+(`rslib.sharding`); and it can be drawn again from what its manifest says.
+
+From Python, a certificate file is three lines::
+
+    model = runs.open_model(weights, dataset.shape, dataset.num_classes)
+    smoothed = runs.smooth(model, dataset, sigma="0.25", seed=1)
+    runs.certify(smoothed, dataset, "mine/sigma_0.25.tsv", model=model)
+
+References
+----------
+cohen2019, Algorithm 1. Chapters 10 and 12.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rslib import _files, backends, datasets, plans, progress, records, weights
+from rslib.datasets import Dataset
+from rslib.decisions import AllSamples, Method
+from rslib.engine import Plan
+from rslib.noise import Purpose
+from rslib.records import Manifest, Row
+from rslib.sharding import ShardedWriter, Team
+from rslib.smoothing import SmoothedClassifier
+from rslib.weights import OpenedModel, open_model, train
+
+if TYPE_CHECKING:
+    from rslib.decisions import Certificate, Decision
+
+__all__ = [
+    "OpenedModel",
+    "Outcome",
+    "Replay",
+    "begun",
+    "certify",
+    "choose_plan",
+    "open_model",
+    "replay",
+    "smooth",
+    "train",
+]
+
+
+def _quietly(text: str) -> None:
+    """What is said where nobody asked to be told."""
+
+
+# ------------------------------------------------------------------------ the smoothed classifier
+
+
+def begun(out: str | os.PathLike) -> Manifest | None:
+    """The manifest of a run that was begun, None where there is none.
+
+    Raises
+    ------
+    RecordError
+        If there is one that cannot be read.
+    """
+    beside = records.manifest_path(out)
+    return Manifest.read(beside) if beside.exists() else None
+
+
+def choose_plan(
+    model: OpenedModel,
+    dataset: Dataset,
+    *,
+    rows: int | None = None,
+    backend: str | None = None,
+    dtype: str | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    earlier: Manifest | None = None,
+    say: Callable[[str], None] = _quietly,
+) -> Plan:
+    """How the network is to be run: as the run was begun, as asked, or as fast as can be.
+
+    Parameters
+    ----------
+    model, dataset
+        The network, and images of the shape that it will be run on.
+    rows, backend, dtype : optional
+        As in `rslib.engine.Plan`, to be kept. Where ``rows`` is not given the plans are timed,
+        which takes seconds to minutes.
+    threads, device
+        As in `rslib.engine.Plan`.
+    earlier : Manifest, optional
+        Of the run that is gone on with: its plan is kept, or the counts would differ.
+    say : callable
+        Is given a line before the timing begins.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        If the earlier run has another plan than the one asked for; or for an argument out of range.
+    """
+    asked = {"rows": rows, "backend": backend, "dtype": dtype}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if earlier is not None:
+        plan = Plan.from_dict(earlier.plan)
+        for name, value in asked.items():
+            if value != getattr(plan, name):
+                begun_with = getattr(plan, name)
+                raise ValueError(f"{name} {value}: the file was begun with {begun_with}")
+        return plan
+    network, shape = model.network, dataset.shape
+    if rows is not None:
+        plan = plans.default_plan(network, shape, device, threads)
+    else:
+        say("Choosing the fastest way to run the network here; this may take a minute.")
+        plan = plans.fastest_plan(
+            network, dataset.num_classes, shape, device, dtype or "float32", threads
+        )
+    return replace(plan, **asked)
+
+
+def smooth(
+    model: OpenedModel,
+    dataset: Dataset,
+    sigma: float | str | Fraction,
+    *,
+    noise: str = "grid",
+    seed: int = 0,
+    plan: Plan | None = None,
+) -> SmoothedClassifier:
+    """The model, smoothed on the grid of the data set.
+
+    Parameters
+    ----------
+    model, dataset
+        As `open_model` and `rslib.datasets.load` give them.
+    sigma, noise, seed, plan
+        As for `rslib.smoothing.SmoothedClassifier`.
+
+    Returns
+    -------
+    SmoothedClassifier
+    """
+    return SmoothedClassifier(
+        model.network, dataset.num_classes, sigma, dataset.step, noise=noise, seed=seed, plan=plan
+    )
+
+
+# ------------------------------------------------------------------------------------ certifying
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    path : Path
+        The certificate file.
+    done, left : int
+        Examples that this process certified, and those of its share that are still to do: the
+        budget was up. The same call goes on.
+    already_done : int
+        Examples that had their row before, whoever certified them.
+    """
+
+    path: Path
+    done: int
+    left: int
+    already_done: int
+
+
+def certify(
+    smoothed: SmoothedClassifier,
+    dataset: Dataset,
+    out: str | os.PathLike,
+    *,
+    model: OpenedModel | str | os.PathLike,
+    method: Method | None = None,
+    n0: int = 100,
+    n: int = 100_000,
+    alpha: float | str = "0.001",
+    sigma: str | None = None,
+    indices: Iterable[int] | None = None,
+    command: str = "rslib.runs.certify",
+    budget: float | None = None,
+    team: Team | None = None,
+    on_row: Callable[[Row], None] | None = None,
+    say: Callable[[str], None] = _quietly,
+) -> Outcome:
+    """Certify examples into a file; where the file is there, go on where it stopped.
+
+    Parameters
+    ----------
+    smoothed : SmoothedClassifier
+        What is certified. A run that is gone on with needs the seed and the plan that it was begun
+        with: see `begun`.
+    dataset : Dataset
+        The examples, with their labels.
+    out : path
+        ``<name>.tsv``; the manifest goes to ``<name>.json``. Folders are created.
+    model : OpenedModel or path
+        The file that holds the base classifier: its hash goes into the manifest.
+    method : Method, optional
+        When a run may stop and what is concluded, see `rslib.decisions`; default: all n samples.
+    n0, n, alpha
+        As for `rslib.smoothing.SmoothedClassifier.certify`; alpha holds for each example. Given as
+        a text, it stands in the manifest as it is.
+    sigma : str, optional
+        How the manifest is to write the classifier's sigma.
+    indices : iterable of int, optional
+        Which examples, in the order of the file; default: all.
+    command : str
+        How the manifest says that the file was made.
+    budget : float, optional
+        Seconds after which no further example is begun.
+    team : Team, optional
+        The processes that share the run; default: this one alone.
+    on_row : callable, optional
+        Is given each row that this process has written.
+    say : callable
+        Is given a line where a run is gone on with.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    RecordError
+        If the file is of another run, in use, or cannot be written. It is left as it was.
+    ValueError, TypeError
+        Names the argument and its value; or for scores that are not finite.
+    """
+    team, method, out = team or Team(), method or AllSamples(), Path(out)
+    chosen = list(range(len(dataset))) if indices is None else [int(idx) for idx in indices]
+    numbers = {"n0": n0, "n": n, "alpha": str(alpha), "sigma": sigma}
+    manifest = _manifest(smoothed, dataset, out, model, method, chosen, numbers, command)
+    clock = _Clock(budget)
+    with ShardedWriter(out, manifest, team) as writer:
+        if writer.already_done and team.rank == 0:
+            left = len(chosen) - writer.already_done
+            say(f"{out}: {writer.already_done} rows are there, {left} to do")
+        images = (dataset.images[idx] for idx in writer.todo)
+        found = progress.watch(
+            smoothed.certify_by(method, images, n0, n, float(alpha), writer.todo),
+            dataset.labels[writer.todo],
+            hide=team.rank > 0,
+        )
+        done = 0
+        for idx, certificate in zip(writer.todo, found, strict=True):
+            row = _row(idx, certificate, int(dataset.labels[idx]), clock.lap())
+            writer.append(row)
+            done += 1
+            if on_row is not None:
+                on_row(row)
+            if clock.is_up():
+                break
+        writer.finish()
+    return Outcome(out, done, len(writer.todo) - done, writer.already_done)
+
+
+class _Clock:
+    """The seconds between rows, and whether a row more would end in time."""
+
+    def __init__(self, budget: float | None) -> None:
+        self._budget, self._slowest = budget, 0.0
+        self._began = self._started = time.monotonic()
+
+    def lap(self) -> float:
+        return time.monotonic() - self._started
+
+    def is_up(self) -> bool:
+        """Called after each row: the next one is taken to be as slow as the slowest."""
+        self._slowest = max(self._slowest, self.lap())
+        self._started = time.monotonic()
+        return bool(self._budget) and self._started - self._began + self._slowest > self._budget
+
+
+def _manifest(
+    smoothed: SmoothedClassifier,
+    dataset: Dataset,
+    out: Path,
+    model: OpenedModel | str | os.PathLike,
+    method: Method,
+    indices: list[int],
+    numbers: Mapping[str, Any],
+    command: str,
+) -> Manifest:
+    """All that decides the certificates of a run, and how its file is made."""
+    if not isinstance(model, OpenedModel):
+        path = Path(model)
+        name, sha256 = path.stem, _files.sha256(path)
+    else:
+        path, name, sha256 = model.path, model.name, model.sha256
+    sigma = numbers["sigma"] or _as_text(smoothed.sigma)
+    if Fraction(sigma) != smoothed.sigma:
+        raise ValueError(f"sigma must be the classifier's, {smoothed.sigma}, got {sigma!r}")
+    step, dimension = smoothed.noise.step, math.prod(dataset.shape)
+    return Manifest(
+        dataset=weights.describe(dataset),
+        indices=tuple(indices),
+        model=records.ModelEntry(
+            name=name, file=Path(os.path.relpath(path, out.parent)).as_posix(), sha256=sha256
+        ),
+        sigma=sigma,
+        n0=numbers["n0"],
+        n=numbers["n"],
+        alpha=numbers["alpha"],
+        noise=records.NoiseEntry(
+            kind=smoothed.noise.name,
+            step=None if step is None else str(step),
+            total_variation=repr(smoothed.noise.total_variation(dimension)),
+        ),
+        seed=smoothed.seed,
+        plan=smoothed.engine(dataset.shape).plan.to_dict(),
+        **method.to_fields(),
+        **_files.provenance(command, smoothed.device, backends.PACKAGES),
+    )
+
+
+def _as_text(number: Fraction) -> str:
+    """A number as a decimal where it is a short one, else as a fraction."""
+    short = repr(float(number))
+    return short if Fraction(short) == number else str(number)
+
+
+def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: float) -> Row:
+    """The row of one example; ``seconds`` since the row before."""
+    return Row(
+        idx=idx,
+        label=label,
+        predict=certificate.label,
+        radius=Decimal(f"{certificate.radius:.6f}"),
+        correct=certificate.label == label,
+        time=seconds,
+        selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
+        estimation={c: k for c, k in enumerate(certificate.counts) if k},
+    )
+
+
+# --------------------------------------------------------------------------------- drawing again
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What drawing rows again has shown.
+
+    Attributes
+    ----------
+    path : Path
+        The certificate file.
+    indices : tuple of int
+        Examples whose noise was drawn again; () where the data set is not the file's.
+    problems : list of str
+        What is not as the file says, each with its file; empty if all is.
+    """
+
+    path: Path
+    indices: tuple[int, ...]
+    problems: list[str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no problem."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        listed = " ".join(map(str, self.indices))
+        verdict = "identical" if self.ok else "NOT identical"
+        return f"{self.path}: {verdict} counts when drawn again: {listed}"
+
+
+def replay(path: str | os.PathLike, rows: int, root: str | os.PathLike | None = None) -> Replay:
+    """Draw the noise of a few rows again, run the network, and compare the counts.
+
+    The rows are chosen by the operating system's random numbers: whoever made counts up cannot know
+    which will be looked at. The labels of all rows are compared with the data set's.
+
+    Parameters
+    ----------
+    path : path
+        A certificate file; the model file has to lie where its manifest says.
+    rows : int
+        How many; all if the file has fewer.
+    root : path, optional
+        Folder of the data set.
+
+    Returns
+    -------
+    Replay
+
+    Raises
+    ------
+    ValueError
+        If a file, the data set or the model cannot be read, or the model is not the file's.
+    """
+    file = records.read_certificates(path)
+    manifest, where = file.manifest, file.path
+    if manifest is None:
+        raise ValueError(f"{where}: a log without counts cannot be drawn again")
+    dataset = datasets.load(manifest.dataset.name, manifest.dataset.split, root)
+    described = weights.describe(dataset)
+    if described != manifest.dataset:
+        return Replay(
+            where,
+            (),
+            [
+                f"{where}: its data set is {manifest.dataset.to_dict()}, "
+                f"the one at hand {described.to_dict()}"
+            ],
+        )
+    problems = [
+        f"{where}: idx {row.idx}: label {row.label}, is {dataset.labels[row.idx]}"
+        for row in file.rows
+        if row.label != dataset.labels[row.idx]
+    ]
+    smoothed = _as_certified(manifest, where.parent, dataset)
+    chosen = random.SystemRandom().sample(file.rows, min(rows, len(file.rows)))
+    with progress.bar(len(chosen), "images") as bar:
+        for row in chosen:
+            problems += [f"{where}: {words}" for words in _redrawn(smoothed, dataset, row)]
+            bar.update()
+    return Replay(where, tuple(row.idx for row in chosen), problems)
+
+
+def _as_certified(manifest: Manifest, folder: Path, dataset: Dataset) -> SmoothedClassifier:
+    """The smoothed classifier of a certificate file that lies in a folder."""
+    model = weights.load(
+        manifest.model.name,
+        folder / manifest.model.file,
+        manifest.model.sha256,
+        dataset.shape,
+        dataset.num_classes,
+    )
+    if manifest.noise.step is not None:
+        dataset = replace(dataset, step=Fraction(manifest.noise.step))
+    return smooth(
+        model,
+        dataset,
+        manifest.sigma,
+        noise=manifest.noise.kind,
+        seed=manifest.seed,
+        plan=Plan.from_dict(manifest.plan),
+    )
+
+
+def _redrawn(smoothed: SmoothedClassifier, dataset: Dataset, row: Row) -> list[str]:
+    """In what a row's counts differ from those that its noise, drawn again, gives."""
+    problems = []
+    for name, purpose in (("selection", Purpose.SELECTION), ("estimation", Purpose.ESTIMATION)):
+        recorded = getattr(row, name)
+        # A run that stopped early took the first draws of the same noise.
+        drawn = smoothed.counts(dataset.images[row.idx], sum(recorded.values()), purpose, row.idx)
+        again = {c: k for c, k in enumerate(drawn.tolist()) if k}
+        if recorded != again:
+            problems.append(f"idx {row.idx}: {name} counts {recorded}, drawn again: {again}")
+    return problems

@@ -1,0 +1,251 @@
+"""Base classifiers in files: train one into a file, open it again.
+
+Weights are safetensors. Beside ``<name>.safetensors`` lies the manifest ``<name>.json``: which
+architecture the weights are of, their hash, and how they were trained.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rslib import _files, backends, models, records, training
+from rslib.datasets import Dataset
+
+__all__ = ["OpenedModel", "Trained", "describe", "load", "open_model", "train"]
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A base classifier out of a file, and which file that was.
+
+    Attributes
+    ----------
+    network : torch.nn.Module
+        Its parameters are those of the file.
+    name : str
+        Of its architecture, see `rslib.models.MODELS`.
+    path : Path
+        The file with its weights.
+    sha256 : str
+        That file's hash: what certificates are bound to.
+    manifest : mapping
+        What lies beside the weights as ``<name>.json``; empty where it was not asked for.
+    """
+
+    network: nn.Module
+    name: str
+    path: Path
+    sha256: str
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_model(weights: str | os.PathLike, shape: tuple[int, ...], num_classes: int) -> OpenedModel:
+    """Open a network that `train` wrote.
+
+    Parameters
+    ----------
+    weights : path
+        A ``.safetensors`` with its manifest beside it; nothing in either is executed.
+    shape : tuple of int
+        Of one example.
+    num_classes : int
+        Number of classes K.
+
+    Returns
+    -------
+    OpenedModel
+
+    Raises
+    ------
+    ValueError
+        If a file is missing or not what it should be, or the weights are not those that the
+        manifest names by their hash.
+    """
+    weights = Path(weights)
+    if not weights.is_file():
+        raise ValueError(f"{weights}: no such file")
+    beside = weights.with_suffix(".json")
+    manifest = records.read_manifest(beside)
+    described = manifest.get("model")
+    if manifest["format"] != records.MODEL_FORMAT or not isinstance(described, dict):
+        raise ValueError(f"{beside}: not the manifest of a model")
+    name, sha256 = described.get("name"), described.get("sha256")
+    return replace(load(name, weights, sha256, shape, num_classes), manifest=manifest)
+
+
+def load(
+    name: Any, weights: Path, sha256: Any, shape: tuple[int, ...], num_classes: int
+) -> OpenedModel:
+    """A network by its architecture's name, with weights that have to have this hash.
+
+    Raises
+    ------
+    ValueError
+        If there is no such architecture or file, or the file is another one.
+    """
+    if not weights.is_file():
+        raise ValueError(f"{weights}: no such file")
+    if _files.sha256(weights) != sha256:
+        raise ValueError(f"{weights}: its SHA-256 is not the one in its manifest")
+    network = models.load_weights(models.build(name, shape, num_classes), weights)
+    return OpenedModel(network, name, weights, sha256)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a training run: the epochs that were run, of how many, and the seconds."""
+
+    log: list[dict]
+    epochs: int
+    wall_time: float
+    checkpoint: Path | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the weights are written; else the checkpoint holds what there is."""
+        return len(self.log) >= self.epochs
+
+
+def train(
+    dataset: Dataset,
+    out: str | os.PathLike,
+    sigma: str,
+    *,
+    model: str = "cnn",
+    recipe: str = "digits",
+    changes: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    store: str = "float32",
+    threads: int = 1,
+    device: str = "cpu",
+    checkpoint: str | os.PathLike | None = None,
+    log_file: str | os.PathLike | None = None,
+    budget: float | None = None,
+    overwrite: bool = False,
+    command: str = "rslib.runs.train",
+    on_epoch: Callable[[dict], None] | None = None,
+) -> Trained:
+    """Train a base classifier into a file that `open_model` reads.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The training images.
+    out : path
+        ``<name>.safetensors``; the manifest goes to ``<name>.json``. Folders are created.
+    sigma : str
+        Standard deviation of the noise in input units, as the manifest is to hold it.
+    model : str
+        A name of `rslib.models.MODELS`.
+    recipe : str
+        A name of `rslib.training.RECIPES`.
+    changes : mapping, optional
+        Arguments of `rslib.training.train` in which the run departs from the recipe, None where it
+        does not.
+    seed : int
+        Fixes the network's first weights and all draws.
+    store : {"float32", "bfloat16", "float16"}
+        Number type of the weights in the file.
+    threads, device
+        On the CPU how many threads, and where.
+    checkpoint, log_file, budget
+        As for `rslib.training.train`; with a budget and no checkpoint named, one lies beside
+        ``out`` until the weights are there.
+    overwrite : bool
+        Whether weights that are there may be replaced.
+    command : str
+        How the manifest says that the file was made.
+    on_epoch : callable, optional
+        Is given each epoch's entry of the log.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ValueError
+        Names the argument.
+    """
+    out = Path(out)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"out must end in .safetensors, got {str(out)!r}")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} exists: say overwrite (--overwrite) to replace it")
+    if out.is_dir():
+        raise ValueError(f"out {out} is a folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(threads)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = models.build(model, dataset.shape, dataset.num_classes)
+    network.to(device)
+    hyper = _hyperparameters(recipe, changes or {}, seed)
+    if budget and not checkpoint:
+        checkpoint = out.with_suffix(".checkpoint")
+    began = time.monotonic()
+    log = training.train(
+        network,
+        dataset,
+        float(Fraction(sigma)),
+        progress=on_epoch,
+        checkpoint=checkpoint,
+        log_file=log_file,
+        budget=budget or math.inf,
+        **hyper,
+    )
+    # A resumed run counts the epochs before it, and not what it took to begin again.
+    wall_time = max(time.monotonic() - began, sum(entry["seconds"] for entry in log))
+    trained = Trained(log, hyper["epochs"], wall_time, Path(checkpoint) if checkpoint else None)
+    if not trained.complete:
+        return trained
+    models.save_weights(network, out, store)
+    described = {"name": model, "sha256": _files.sha256(out)}
+    if store != "float32":
+        described["dtype"] = store
+    manifest = {
+        "format": records.MODEL_FORMAT,
+        "dataset": describe(dataset).to_dict(),
+        "model": described,
+        "sigma": sigma,
+        "training": {"recipe": recipe, **hyper}
+        | {"final": log[-1], "wall_time_s": round(wall_time, 1)},
+        **_files.provenance(command, device, backends.PACKAGES),
+    }
+    records.write_manifest(out.with_suffix(".json"), manifest)
+    if trained.checkpoint:
+        trained.checkpoint.unlink()  # the weights have taken its place
+    return trained
+
+
+def _hyperparameters(recipe: str, changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The recipe's arguments with the changes, in the order in which manifests have them."""
+    if recipe not in training.RECIPES:
+        known = ", ".join(training.RECIPES)
+        raise ValueError(f"recipe must be one of {known}, got {recipe!r}")
+    first = dict.fromkeys(("epochs", "batch_size", "learning_rate"))
+    found: dict[str, Any] = first | {"seed": seed} | training.RECIPES[recipe]
+    found |= {"consistency": 0.0, "bfloat16": False, "compiled": "no"}
+    return found | {name: value for name, value in changes.items() if value is not None}
+
+
+def describe(dataset: Dataset) -> records.DatasetEntry:
+    """What manifests say of a data set."""
+    return records.DatasetEntry(
+        name=dataset.name,
+        split=dataset.split,
+        step=str(dataset.step),
+        shape=dataset.shape,
+        num_classes=dataset.num_classes,
+        size=len(dataset),
+    )
