@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rslib import backends, confidence, decisions, evaluation, progress, records, verifier
+from rslib import backends, confidence, decisions, evaluation, records, verifier
 from rslib.sharding import Team
 
 if TYPE_CHECKING:
@@ -58,37 +58,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from rslib import runs, training
+    from rslib import runs
 
     dataset = _dataset(options, "train")
     _sigma(options.sigma)
     default = _WEIGHTS / options.dataset / options.model / f"sigma_{options.sigma}.safetensors"
     out = Path(options.out or default)
-    epochs = options.epochs or training.RECIPES[options.recipe]["epochs"]
-    with progress.bar(epochs, "epochs") as bar:
-
-        def show(entry: dict) -> None:
-            bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
-            bar.update()
-
-        done = runs.train(
-            dataset,
-            out,
-            options.sigma,
-            model=options.model,
-            recipe=options.recipe,
-            changes={name: getattr(options, name) for name in _HYPERPARAMETERS},
-            seed=options.seed,
-            store=options.store,
-            threads=options.threads,
-            device=options.device,
-            checkpoint=options.checkpoint,
-            log_file=options.log,
-            budget=options.budget,
-            overwrite=options.overwrite,
-            command=options.command_line,
-            on_epoch=show,
-        )
+    done = runs.train(
+        dataset,
+        out,
+        options.sigma,
+        model=options.model,
+        recipe=options.recipe,
+        changes={name: getattr(options, name) for name in _HYPERPARAMETERS},
+        seed=options.seed,
+        store=options.store,
+        threads=options.threads,
+        device=options.device,
+        checkpoint=options.checkpoint,
+        log_file=options.log,
+        budget=options.budget,
+        overwrite=options.overwrite,
+        command=options.command_line,
+    )
     if not done.complete:
         print(
             f"{done.checkpoint}: {len(done.log)} of {done.epochs} epochs; the same command goes on"

@@ -439,7 +439,7 @@ class CertificateFile:
         if self.manifest is None:
             return ()
         present = {row.idx for row in self.rows}
-        return tuple(idx for idx in self.manifest.indices if idx not in present)
+        return tuple(idx for idx in self.manifest["indices"] if idx not in present)
 
     @property
     def complete(self) -> bool:
