@@ -8,6 +8,7 @@ the smoothed version of that classifier (chapter 12).
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -262,7 +263,7 @@ class SmoothedClassifier:
         step: float | str | Fraction | None = None,
         *,
         noise: str = "grid",
-        seed: int = 0,
+        seed: int | None = None,
         off_grid: str = "refuse",
         plan: Plan | None = None,
         device: str = "cpu",
@@ -270,6 +271,7 @@ class SmoothedClassifier:
         if not callable(base):
             raise TypeError(f"base must be callable, got {base!r}")
         _check_count("num_classes", num_classes, 2)
+        seed = secrets.randbits(63) if seed is None else seed
         _check_count("seed", seed, 0)
         if off_grid not in ("refuse", "round"):
             raise ValueError(f"off_grid must be 'refuse' or 'round', got {off_grid!r}")
