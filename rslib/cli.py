@@ -1,7 +1,10 @@
 """``rslib`` on the command line: train, predict, certify, analyze, verify.
 
-Exit codes: 0 all is well; 1 a certificate failed verification; 2 bad arguments or unusable files;
-3 the time of --budget was up, 130 interrupted (run the same command again to go on).
+It parses and prints; the work is done by the modules, `rslib.runs` above all.
+
+Exit codes: 0 all is well; 1 a certificate failed verification; 2 bad arguments, unusable files or a
+package that is not installed; 3 the time of --budget was up, 130 interrupted or terminated (run the
+same command again to go on).
 """
 
 from __future__ import annotations
@@ -10,18 +13,31 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rslib import backends, confidence, decisions, evaluation, progress, records, verifier
+from rslib import (
+    DISTRIBUTION,
+    __version__,
+    backends,
+    confidence,
+    decisions,
+    evaluation,
+    records,
+    verifier,
+)
 from rslib.sharding import Team
 
 if TYPE_CHECKING:
     from rslib.datasets import Dataset
+    from rslib.engine import Plan
     from rslib.runs import OpenedModel
     from rslib.smoothing import SmoothedClassifier
 
@@ -41,10 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.command_line = shlex.join(["rslib", *arguments])
     try:
-        return options.run(options)
+        with _terminated_as_interrupted():
+            return options.run(options)
     except KeyboardInterrupt:
         print("\nInterrupted.", getattr(options, "resume_hint", ""), file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        print(f"rslib {options.name}: {_what_to_install(error)}", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         # Whoever read our output (head, say) has gone; that is no error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,41 +74,63 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, which schedulers send, ends a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there may handlers be set
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _what_to_install(error: ModuleNotFoundError) -> str:
+    """That a package is missing, and which extra of this one has it."""
+    module = (error.name or "").partition(".")[0]
+    package = {"sklearn": "scikit-learn", "PIL": "pillow"}.get(module, module)
+    found = re.compile(rf"{re.escape(package)}\b(?![-.\w]).*extra == [\"']([\w-]+)[\"']")
+    try:
+        extras = [m[1] for text in requires(DISTRIBUTION) or () if (m := found.match(text))]
+    except PackageNotFoundError:
+        extras = []
+    what = f"{DISTRIBUTION}[{extras[0]}]" if extras else package
+    return f"the package {package} is not installed: pip install '{what}'"
+
+
 # ------------------------------------------------------------------------------------- commands
 
 
 def _train(options: argparse.Namespace) -> int:
-    from rslib import runs, training
+    from rslib import runs
 
     dataset = _dataset(options, "train")
     _sigma(options.sigma)
     default = _WEIGHTS / options.dataset / options.model / f"sigma_{options.sigma}.safetensors"
     out = Path(options.out or default)
-    epochs = options.epochs or training.RECIPES[options.recipe]["epochs"]
-    with progress.bar(epochs, "epochs") as bar:
-
-        def show(entry: dict) -> None:
-            bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
-            bar.update()
-
-        done = runs.train(
-            dataset,
-            out,
-            options.sigma,
-            model=options.model,
-            recipe=options.recipe,
-            changes={name: getattr(options, name) for name in _HYPERPARAMETERS},
-            seed=options.seed,
-            store=options.store,
-            threads=options.threads,
-            device=options.device,
-            checkpoint=options.checkpoint,
-            log_file=options.log,
-            budget=options.budget,
-            overwrite=options.overwrite,
-            command=options.command_line,
-            on_epoch=show,
-        )
+    done = runs.train(
+        dataset,
+        out,
+        options.sigma,
+        model=options.model,
+        recipe=options.recipe,
+        changes={name: getattr(options, name) for name in _HYPERPARAMETERS},
+        seed=options.seed,
+        store=options.store,
+        threads=options.threads,
+        device=options.device,
+        checkpoint=options.checkpoint,
+        log_file=options.log,
+        budget=options.budget,
+        overwrite=options.overwrite,
+        command=options.command_line,
+    )
     if not done.complete:
         print(
             f"{done.checkpoint}: {len(done.log)} of {done.epochs} epochs; the same command goes on"
@@ -102,6 +144,8 @@ def _train(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     dataset = _dataset(options, "test")
     smoothed = _smoothed(options, dataset, _model(options, dataset))
+    if options.seed is None:
+        _say(f"Seed {smoothed.seed}, drawn fresh: --seed with it gives these answers again.")
     indices = _indices(options.indices, len(dataset))
     images = (dataset.images[idx] for idx in indices)
     labels = smoothed.predict_many(images, options.n, options.alpha, indices)
@@ -174,7 +218,7 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
     """Draw the noise of a few randomly chosen rows again and compare the counts."""
     from rslib import runs
 
-    found = runs.replay(path, options.replay, options.root)
+    found = runs.replay(path, options.replay, options.root, options.seed)
     for problem in found.problems:
         print(problem)
     if found.indices:
@@ -226,7 +270,18 @@ def _smoothed(
     """The model smoothed as the options say; rank 0 decides what must be the same everywhere."""
     from rslib import runs
 
-    team, plan = team or Team(), None
+    def smooth(seed: int | None, plan: Plan) -> SmoothedClassifier:
+        return runs.smooth(
+            model,
+            dataset,
+            options.sigma,
+            noise=options.noise,
+            seed=seed,
+            plan=plan,
+            earlier=earlier,
+        )
+
+    team, smoothed, decided = team or Team(), None, None
     if team.rank == 0:
         plan = runs.choose_plan(
             model,
@@ -237,11 +292,12 @@ def _smoothed(
             threads=options.threads,
             device=options.device,
             earlier=earlier,
+            say=_say,
         )
-    plan = team.agree(plan)
-    return runs.smooth(
-        model, dataset, options.sigma, noise=options.noise, seed=options.seed, plan=plan
-    )
+        smoothed = smooth(options.seed, plan)
+        decided = smoothed.seed, plan
+    decided = team.agree(decided)
+    return smoothed or smooth(*decided)
 
 
 def _sigma(text: str, least_positive: bool = False) -> Fraction:
@@ -323,7 +379,6 @@ def _add_data(added: argparse.ArgumentParser) -> None:
     added.add_argument("dataset", help="digits, cifar10, folder, ...")
     added.add_argument("--root", help="folder of the data set (digits need none)")
     added.add_argument("--sigma", required=True, help="standard deviation of the noise")
-    added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
     added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
     added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
 
@@ -339,6 +394,9 @@ def _add_budget(added: argparse.ArgumentParser) -> None:
 
 def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
     _add_data(added)
+    added.add_argument(
+        "--seed", type=_seed, help="fixes every draw (default: the file's, else drawn fresh)"
+    )
     added.add_argument("--weights", required=True, help="a .safetensors that `train` wrote")
     added.add_argument("--split", choices=("train", "test"), default="test")
     added.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
@@ -393,6 +451,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 well; 1 a certificate failed; 2 bad arguments or files; "
         "3 --budget was up; 130 interrupted.",
     )
+    parser.add_argument("--version", action="version", version=f"rslib {__version__}")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
     def command(name: str, run, text: str) -> argparse.ArgumentParser:
@@ -402,6 +461,7 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command("train", _train, "Train a base classifier under Gaussian noise.")
     _add_data(added)
+    added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
     added.add_argument("--model", default="cnn", help="mlp, cnn, resnet20, ... (default cnn)")
     added.add_argument(
         "--recipe",
@@ -452,6 +512,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER")
     added.add_argument("--replay", type=_positive, metavar="K", help="also redraw K rows a file")
     added.add_argument("--root", help="folder of the data set, for --replay")
+    added.add_argument("--seed", type=_seed, help="that --replay is to find in the files")
     return parser
 
 

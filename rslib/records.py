@@ -186,12 +186,14 @@ class _Must:
     """What a field of a manifest must be: as a test of its JSON value, and in words.
 
     ``decides`` is False for a field that says how a file was made but decides nothing in it: two
-    runs may differ in it and be the same.
+    runs may differ in it and be the same. ``lacking`` is True for a field that files of older
+    versions lack: where one of two runs does, they are not compared in it.
     """
 
     allowed: Callable[[Any], bool]
     words: str
     decides: bool = True
+    lacking: bool = False
 
 
 class _Object(Mapping):
@@ -270,15 +272,34 @@ def _optional(cls: type[_Object]) -> frozenset[str]:
     return frozenset(one.name for one in fields(cls) if one.default is None)  # type: ignore[arg-type]
 
 
+def _decisive(cls: type[_Object], one: dict, other: dict) -> dict:
+    """Those of an object's fields in which it has to agree with the other."""
+    found = {}
+    for key, value in one.items():
+        rule = _rules(cls).get(key)
+        if isinstance(rule, type):
+            value = _decisive(rule, value, other[key])
+        elif rule is not None and not (rule.decides and (key in other or not rule.lacking)):
+            continue
+        found[key] = value
+    return found
+
+
 _TEXT = _Must(_text, "a non-empty string")
-_SHA256 = _Must(partial(_is_match, "[0-9a-f]{64}"), "64 hexadecimal digits")
+_is_sha256 = partial(_is_match, "[0-9a-f]{64}")
+_SHA256 = _Must(_is_sha256, "64 hexadecimal digits")
 _NUMBER_OF = _Must(_COUNT, "an integer from 1 to 10^12")
 _STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or null")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatasetEntry(_Object):
-    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it."""
+    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it.
+
+    ``sha256`` is that of the pixels and labels of the examples at the manifest's ``indices``, in
+    that order: for each its values as little-endian float32, then its label as a little-endian
+    64-bit integer.
+    """
 
     name: Annotated[str, _TEXT]
     split: Annotated[str, _TEXT]
@@ -292,6 +313,7 @@ class DatasetEntry(_Object):
     ]
     num_classes: Annotated[int, _Must(partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9")]
     size: Annotated[int, _NUMBER_OF]
+    sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -403,6 +425,14 @@ class Manifest(_Object):
         assert found is not None
         return found
 
+    @classmethod
+    def checked(cls, path: Path, given: Mapping) -> "Manifest":
+        """What is to be written there, as reading it would give it; else a RecordError."""
+        plain, found = _as_json(path, given)
+        _check_format(path, plain, FORMAT)
+        assert found is not None
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """The manifest as its file has it."""
         return {"format": FORMAT, **super().to_dict()}
@@ -414,15 +444,18 @@ class Manifest(_Object):
 
     def difference(self, other: "Manifest") -> tuple[str, Any, Any] | None:
         """The first field, with both values, that makes the other manifest one of another run."""
-        old, new = (
-            {
-                key: value
-                for key, value in one.to_dict().items()
-                if getattr(_rules(Manifest).get(key), "decides", True)
-            }
-            for one in (self, other)
-        )
+        here, there = self.to_dict(), other.to_dict()
+        old, new = _decisive(Manifest, here, there), _decisive(Manifest, there, here)
         return _first_difference(old, new)
+
+    def check_same(self, path: Path, other: "Manifest") -> None:
+        """Raise RecordError, naming the path of this one, unless the other is of the same run."""
+        if found := self.difference(other):
+            name, before, now = found
+            raise RecordError(
+                f"{path}: {name}: the file has {_shown(before)}, this run {_shown(now)}: "
+                "the file is of another run"
+            )
 
 
 @dataclass(frozen=True)
@@ -439,7 +472,7 @@ class CertificateFile:
         if self.manifest is None:
             return ()
         present = {row.idx for row in self.rows}
-        return tuple(idx for idx in self.manifest.indices if idx not in present)
+        return tuple(idx for idx in self.manifest["indices"] if idx not in present)
 
     @property
     def complete(self) -> bool:
@@ -822,10 +855,7 @@ class CertificateWriter:
     def __init__(self, path: str | os.PathLike, manifest: Mapping):
         self.path = Path(path)
         self._manifest_path = manifest_path(self.path)
-        plain, found = _as_json(self._manifest_path, manifest)
-        _check_format(self._manifest_path, plain, FORMAT)
-        assert found is not None
-        self.manifest = found
+        self.manifest = Manifest.checked(self._manifest_path, manifest)
         self.done = set()
         self._size = 0
         try:
@@ -870,7 +900,7 @@ class CertificateWriter:
             raise _cannot("read", self.path, error) from None
         if self._manifest_path.exists():
             earlier = Manifest.read(self._manifest_path)
-            self._must_agree(earlier)
+            earlier.check_same(self._manifest_path, self.manifest)
             self.manifest = earlier
         elif data:
             raise RecordError(
@@ -895,15 +925,6 @@ class CertificateWriter:
         if not whole:
             self._write(header)
             _files.sync_folder(self.path.parent)
-
-    def _must_agree(self, earlier: Manifest) -> None:
-        found = earlier.difference(self.manifest)
-        if found:
-            name, before, now = found
-            raise RecordError(
-                f"{self._manifest_path}: {name}: the file has {_shown(before)}, this run "
-                f"{_shown(now)}: the file is of another run"
-            )
 
     def _write(self, line: str) -> None:
         """Put a line at the end and on the disk, or leave the file as it was."""

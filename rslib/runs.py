@@ -8,8 +8,8 @@ time, and the same call goes on where it stopped; it can be shared by several pr
 From Python, a certificate file is three lines::
 
     model = runs.open_model(weights, dataset.shape, dataset.num_classes)
-    smoothed = runs.smooth(model, dataset, sigma="0.25", seed=1)
-    runs.certify(smoothed, dataset, "mine/sigma_0.25.tsv", model=model)
+    smoothed = runs.smooth(model, dataset, "0.25", earlier=runs.begun(out))
+    runs.certify(smoothed, dataset, out, model=model)
 
 References
 ----------
@@ -122,9 +122,8 @@ def choose_plan(
                 raise ValueError(f"{name} {value}: the file was begun with {begun_with}")
         return plan
     network, shape = model.network, dataset.shape
-    if rows is not None:
-        plan = plans.default_plan(network, shape, device, threads)
-    else:
+    plan = plans.default_plan(network, shape, device, threads)
+    if rows is None:
         say("Choosing the fastest way to run the network here; this may take a minute.")
         plan = plans.fastest_plan(
             network, dataset.num_classes, shape, device, dtype or "float32", threads
@@ -138,8 +137,9 @@ def smooth(
     sigma: float | str | Fraction,
     *,
     noise: str = "grid",
-    seed: int = 0,
+    seed: int | None = None,
     plan: Plan | None = None,
+    earlier: Manifest | None = None,
 ) -> SmoothedClassifier:
     """The model, smoothed on the grid of the data set.
 
@@ -148,12 +148,20 @@ def smooth(
     model, dataset
         As `open_model` and `rslib.datasets.load` give them.
     sigma, noise, seed, plan
-        As for `rslib.smoothing.SmoothedClassifier`.
+        As for `rslib.smoothing.SmoothedClassifier`. A seed that is not given is drawn fresh from
+        the operating system: nobody can have chosen the network or the images in sight of its
+        noise.
+    earlier : Manifest, optional
+        Of the run that is gone on with, see `begun`: its seed and its plan are taken where none
+        are given.
 
     Returns
     -------
     SmoothedClassifier
     """
+    if earlier is not None:
+        seed = earlier.seed if seed is None else seed
+        plan = Plan.from_dict(earlier.plan) if plan is None else plan
     return SmoothedClassifier(
         model.network, dataset.num_classes, sigma, dataset.step, noise=noise, seed=seed, plan=plan
     )
@@ -207,7 +215,7 @@ def certify(
     ----------
     smoothed : SmoothedClassifier
         What is certified. A run that is gone on with needs the seed and the plan that it was begun
-        with: see `begun`.
+        with: ``smooth(..., earlier=begun(out))`` takes them over.
     dataset : Dataset
         The examples, with their labels.
     out : path
@@ -311,7 +319,7 @@ def _manifest(
         raise ValueError(f"sigma must be the classifier's, {smoothed.sigma}, got {sigma!r}")
     step, dimension = smoothed.noise.step, math.prod(dataset.shape)
     return Manifest(
-        dataset=weights.describe(dataset),
+        dataset=weights.describe(dataset, indices),
         indices=tuple(indices),
         model=records.ModelEntry(
             name=name, file=Path(os.path.relpath(path, out.parent)).as_posix(), sha256=sha256
@@ -384,11 +392,18 @@ class Replay:
         return f"{self.path}: {verdict} counts when drawn again: {listed}"
 
 
-def replay(path: str | os.PathLike, rows: int, root: str | os.PathLike | None = None) -> Replay:
+def replay(
+    path: str | os.PathLike,
+    rows: int,
+    root: str | os.PathLike | None = None,
+    seed: int | None = None,
+) -> Replay:
     """Draw the noise of a few rows again, run the network, and compare the counts.
 
     The rows are chosen by the operating system's random numbers: whoever made counts up cannot know
-    which will be looked at. The labels of all rows are compared with the data set's.
+    which
+    will be looked at. The examples' pixels and labels have to be those that the manifest names by
+    their hash; the labels of all rows are compared, too.
 
     Parameters
     ----------
@@ -398,6 +413,8 @@ def replay(path: str | os.PathLike, rows: int, root: str | os.PathLike | None = 
         How many; all if the file has fewer.
     root : path, optional
         Folder of the data set.
+    seed : int, optional
+        What the file's seed is thought to be; default: what its manifest says.
 
     Returns
     -------
@@ -412,8 +429,11 @@ def replay(path: str | os.PathLike, rows: int, root: str | os.PathLike | None = 
     manifest, where = file.manifest, file.path
     if manifest is None:
         raise ValueError(f"{where}: a log without counts cannot be drawn again")
+    if seed not in (None, manifest.seed):
+        raise ValueError(f"seed must be the file's, {manifest.seed}, got {seed}")
     dataset = datasets.load(manifest.dataset.name, manifest.dataset.split, root)
-    described = weights.describe(dataset)
+    known = manifest.dataset.sha256 and len(dataset) == manifest.dataset.size
+    described = weights.describe(dataset, manifest.indices if known else None)
     if described != manifest.dataset:
         return Replay(
             where,

@@ -150,7 +150,8 @@ class ShardedWriter:
     Raises
     ------
     RecordError
-        As `rslib.records.CertificateWriter`; also if a part belongs to another run.
+        As `rslib.records.CertificateWriter`; also if a part belongs to another run, or this rank's
+        manifest is another one than that of rank 0.
     """
 
     def __init__(self, path: str | os.PathLike, manifest: Manifest | Mapping, team: Team) -> None:
@@ -170,13 +171,17 @@ class ShardedWriter:
                     done.update(self._rows(part))
                 todo = [idx for idx in self._whole.manifest.indices if idx not in done]
                 plan = (todo, len(done), team.size > 1 or bool(parts), self._whole.manifest)
-            todo, self.already_done, in_parts, manifest = team.agree(plan)
+            todo, self.already_done, in_parts, whole = team.agree(plan)
+            if team.rank > 0:
+                # Its data, its model and its options may be others than those of rank 0.
+                beside = manifest_path(self.path)
+                whole.check_same(beside, Manifest.checked(beside, manifest))
             self.todo = todo[team.rank :: team.size]
             if not in_parts:
                 self._own = self._whole
             elif self.todo:
                 own = self.path.with_name(f"{self.path.stem}.part{team.rank}.tsv")
-                self._own = CertificateWriter(own, manifest)
+                self._own = CertificateWriter(own, whole)
         except BaseException:
             self.close()
             raise

@@ -436,7 +436,15 @@ def _read_noise(fields: _Fields, sigma: Fraction) -> tuple[Fraction, list[str]]:
     return variation, []
 
 
-def _check_model(manifest: Path, claims: _Claims) -> None:
+def _check_model(manifest: Path, claims: _Claims) -> str | None:
+    """Check the model file's hash; where there is no such file, a note says so."""
+    try:
+        os.stat(claims.model)
+    except (FileNotFoundError, NotADirectoryError):
+        where = f"{manifest}: model.file"
+        return f"{where}: there is no file {str(claims.model)!a}, so its hash is not checked"
+    except (OSError, ValueError) as error:
+        raise _Wrong(f"{manifest}: model.file: cannot read it: {str(error)!a}") from None
     try:
         if not claims.model.is_file():
             raise _Wrong(f"{manifest}: model.file: there is no file {str(claims.model)!a}")
@@ -446,6 +454,7 @@ def _check_model(manifest: Path, claims: _Claims) -> None:
         raise _Wrong(f"{manifest}: model.file: cannot read it: {str(error)!a}") from None
     if found != claims.sha256:
         raise _Wrong(f"{manifest}: model.sha256: the model file has {found}, not this hash")
+    return None
 
 
 def _read_counts(
@@ -570,10 +579,10 @@ def verify_file(
     """Verify every certificate in a file, and its manifest.
 
     Each of these is checked: the manifest's fields; the total variation that it states for its
-    noise; the hash of the model file; that each example of the manifest has exactly one row; and
-    of each row the counts, that the class is the one selected, the flags, and the radius. A radius
-    must hold, proved in interval arithmetic, and must not be smaller than its counts give by more
-    than rounding: then something was changed.
+    noise; the hash of the model file, if it is there (a note says where it is not); that each
+    example of the manifest has exactly one row; and of each row the counts, that the class is the
+    one selected, the flags, and the radius. A radius must hold, proved in interval arithmetic, and
+    must not be smaller than its counts give by more than rounding: then something was changed.
 
     Parameters
     ----------
@@ -609,7 +618,8 @@ def verify_file(
     report.notes.extend(claims.notes)
     if models:
         try:
-            _check_model(manifest, claims)
+            if note := _check_model(manifest, claims):
+                report.notes.append(note)
         except _Wrong as wrong:
             report.problems.append(str(wrong))
     seen = _check_table(report, data, claims)

@@ -6,19 +6,21 @@ architecture the weights are of, their hash, and how they were trained.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from rslib import _files, backends, models, records, training
+from rslib import _files, backends, models, progress, records, training
 from rslib.datasets import Dataset
 
 __all__ = ["OpenedModel", "Trained", "describe", "load", "open_model", "train"]
@@ -133,7 +135,6 @@ def train(
     budget: float | None = None,
     overwrite: bool = False,
     command: str = "rslib.runs.train",
-    on_epoch: Callable[[dict], None] | None = None,
 ) -> Trained:
     """Train a base classifier into a file that `open_model` reads.
 
@@ -165,8 +166,6 @@ def train(
         Whether weights that are there may be replaced.
     command : str
         How the manifest says that the file was made.
-    on_epoch : callable, optional
-        Is given each epoch's entry of the log.
 
     Returns
     -------
@@ -178,13 +177,7 @@ def train(
         Names the argument.
     """
     out = Path(out)
-    if out.suffix != ".safetensors":
-        raise ValueError(f"out must end in .safetensors, got {str(out)!r}")
-    if out.exists() and not overwrite:
-        raise ValueError(f"{out} exists: say overwrite (--overwrite) to replace it")
-    if out.is_dir():
-        raise ValueError(f"out {out} is a folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    _check_out(out, overwrite)
     torch.set_num_threads(threads)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -194,38 +187,57 @@ def train(
     if budget and not checkpoint:
         checkpoint = out.with_suffix(".checkpoint")
     began = time.monotonic()
-    log = training.train(
-        network,
-        dataset,
-        float(Fraction(sigma)),
-        progress=on_epoch,
-        checkpoint=checkpoint,
-        log_file=log_file,
-        budget=budget or math.inf,
-        **hyper,
-    )
+    with progress.bar(hyper["epochs"], "epochs") as bar:
+
+        def show(entry: dict) -> None:
+            bar.set_postfix(loss=f"{entry['loss']:.3f}", accuracy=f"{entry['noisy_accuracy']:.3f}")
+            bar.update()
+
+        log = training.train(
+            network,
+            dataset,
+            float(Fraction(sigma)),
+            progress=show,
+            checkpoint=checkpoint,
+            log_file=log_file,
+            budget=budget or math.inf,
+            **hyper,
+        )
     # A resumed run counts the epochs before it, and not what it took to begin again.
     wall_time = max(time.monotonic() - began, sum(entry["seconds"] for entry in log))
     trained = Trained(log, hyper["epochs"], wall_time, Path(checkpoint) if checkpoint else None)
     if not trained.complete:
         return trained
-    models.save_weights(network, out, store)
-    described = {"name": model, "sha256": _files.sha256(out)}
-    if store != "float32":
-        described["dtype"] = store
+    training_of = {"recipe": recipe, **hyper} | {"final": log[-1]}
     manifest = {
         "format": records.MODEL_FORMAT,
         "dataset": describe(dataset).to_dict(),
-        "model": described,
+        "model": _save(network, model, out, store),
         "sigma": sigma,
-        "training": {"recipe": recipe, **hyper}
-        | {"final": log[-1], "wall_time_s": round(wall_time, 1)},
+        "training": training_of | {"wall_time_s": round(wall_time, 1)},
         **_files.provenance(command, device, backends.PACKAGES),
     }
     records.write_manifest(out.with_suffix(".json"), manifest)
     if trained.checkpoint:
         trained.checkpoint.unlink()  # the weights have taken its place
     return trained
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.suffix != ".safetensors":
+        raise ValueError(f"out must end in .safetensors, got {str(out)!r}")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} exists: say overwrite (--overwrite) to replace it")
+    if out.is_dir():
+        raise ValueError(f"out {out} is a folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _save(network: nn.Module, name: str, out: Path, store: str) -> dict[str, str]:
+    """Write the weights; returns what the manifest says of them."""
+    models.save_weights(network, out, store)
+    described = {"name": name, "sha256": _files.sha256(out)}
+    return described if store == "float32" else described | {"dtype": store}
 
 
 def _hyperparameters(recipe: str, changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -239,8 +251,15 @@ def _hyperparameters(recipe: str, changes: Mapping[str, Any], seed: int) -> dict
     return found | {name: value for name, value in changes.items() if value is not None}
 
 
-def describe(dataset: Dataset) -> records.DatasetEntry:
-    """What manifests say of a data set."""
+def describe(dataset: Dataset, indices: Iterable[int] | None = None) -> records.DatasetEntry:
+    """What manifests say of a data set; with the hash of the examples at these indices, if given.
+
+    The hash is of what the network gets: two folders of equally many images differ in it.
+    """
+    digest = hashlib.sha256()
+    for idx in indices or ():
+        digest.update(np.ascontiguousarray(dataset.images[idx], dtype="<f4").tobytes())
+        digest.update(int(dataset.labels[idx]).to_bytes(8, "little", signed=True))
     return records.DatasetEntry(
         name=dataset.name,
         split=dataset.split,
@@ -248,4 +267,5 @@ def describe(dataset: Dataset) -> records.DatasetEntry:
         shape=dataset.shape,
         num_classes=dataset.num_classes,
         size=len(dataset),
+        sha256=None if indices is None else digest.hexdigest(),
     )

@@ -4,6 +4,8 @@ import csv
 import io
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+import rslib
 from rslib import cli, records, runs, verifier
 
 ROOT = Path(__file__).parents[1]
+UNSEEDED = "without --seed"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,9 @@ def certify(weights, out, *more):
     return cli.main(
         [
             *("certify", "digits", "--weights", str(weights), "--sigma", "0.25"),
-            *("--n", "500", "--indices", "0:40:10", "--out", str(out), "--quiet", *more),
+            *("--n", "500", "--indices", "0:40:10", "--out", str(out), "--quiet"),
+            *([] if "--seed" in more or UNSEEDED in more else ["--seed", "0"]),
+            *(word for word in more if word != UNSEEDED),
         ]
     )
 
@@ -305,6 +311,69 @@ def test_weights_changed_after_training_are_refused(weights, tmp_path, capsys):
     assert "SHA-256 is not the one in its manifest" in capsys.readouterr().err
 
 
+def test_without_its_weights_a_file_verifies_with_a_note(weights, tmp_path, capsys):
+    """The radii rest on the counts alone; a replay needs the network, and says so."""
+    copy = tmp_path / "model" / "mlp.safetensors"
+    copy.parent.mkdir()
+    for suffix in (".safetensors", ".json"):
+        copy.with_suffix(suffix).write_bytes(weights.with_suffix(suffix).read_bytes())
+    out = tmp_path / "mine" / "a.tsv"
+    assert certify(copy, out) == 0
+    data = bytearray(copy.read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    assert cli.main(["verify", str(out)]) == 1
+    assert "model.sha256: the model file has" in capsys.readouterr().out
+    copy.unlink()
+    assert cli.main(["verify", str(out.parent)]) == 0
+    printed = capsys.readouterr().out
+    assert "4 certificates, all hold" in printed and "so its hash is not checked" in printed
+    assert cli.main(["verify", str(out), "--replay", "1"]) == 2
+    assert "mlp.safetensors: no such file" in capsys.readouterr().err
+
+
+def test_a_seed_is_drawn_fresh_and_kept(weights, tmp_path, capsys):
+    """Two runs have two seeds (equal ones come once in 2^63); a run that goes on keeps its own."""
+    first, second = tmp_path / "a.tsv", tmp_path / "b.tsv"
+    assert certify(weights, first, UNSEEDED) == certify(weights, second, UNSEEDED) == 0
+    seeds = [records.read_certificates(path).manifest["seed"] for path in (first, second)]
+    assert seeds[0] != seeds[1] and min(seeds) > 0
+    whole = records.read_certificates(first).rows
+    kept = first.read_text().splitlines(keepends=True)
+    first.write_text("".join(kept[:2]))
+    assert certify(weights, first, "--seed", str(seeds[1])) == 2
+    assert f"seed: the file has {seeds[0]}, this run {seeds[1]}" in capsys.readouterr().err
+    assert certify(weights, first, UNSEEDED) == 0
+    again = records.read_certificates(first)
+    assert again.manifest["seed"] == seeds[0]
+    assert [row.estimation for row in again.rows] == [row.estimation for row in whole]
+    replay = ["verify", str(first), "--replay", "4"]
+    assert cli.main(replay) == cli.main([*replay, "--seed", str(seeds[0])]) == 0
+    assert cli.main([*replay, "--seed", "0"]) == 2
+    assert f"seed must be the file's, {seeds[0]}, got 0" in capsys.readouterr().err
+
+
+def test_predict_draws_a_seed_and_says_it(weights, capsys):
+    arguments = ["predict", "digits", "--weights", str(weights), "--sigma", "0.25", "--rows", "64"]
+    arguments += ["--indices", "0:2", "--n", "64"]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().err
+    seed = said[said.index("Seed ") + 5 :].split(",")[0]
+    assert int(seed) > 0
+    assert cli.main([*arguments, "--seed", seed]) == 0
+    assert "Seed" not in capsys.readouterr().err
+
+
+def test_choosing_a_plan_is_said_before_it_begins(weights, tmp_path, capsys, monkeypatch):
+    def choose(*arguments, **named):
+        assert "Choosing the fastest way" in capsys.readouterr().err
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr("rslib.plans.fastest_plan", choose)
+    assert certify(weights, tmp_path / "a.tsv") == 2
+    assert "far enough" in capsys.readouterr().err
+
+
 def test_negative_radius(certified, capsys):
     assert cli.main(["analyze", str(certified), "--radii=-1"]) == 2
     assert "radii must be finite and not negative, got -1" in capsys.readouterr().err
@@ -337,6 +406,49 @@ def test_interrupt_leaves_a_valid_file_and_says_how_to_go_on(
     monkeypatch.setattr(runs, "_row", row)
     assert certify(weights, out) == 0
     assert records.read_certificates(out).complete
+
+
+def test_sigterm_ends_as_an_interrupt_does(weights, tmp_path, capsys, monkeypatch):
+    """What a scheduler sends: the file is whole, and how to go on is said."""
+    out = tmp_path / "sigma_0.25.tsv"
+    row = runs._row
+
+    def terminated(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)  # the signal ends this
+        return row(*arguments)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(runs, "_row", terminated)
+    assert certify(weights, out) == 130
+    assert "the same command goes on where it stopped" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(runs, "_row", row)
+    assert certify(weights, out) == 0
+    assert records.read_certificates(out).complete
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out == f"rslib {rslib.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("sklearn.datasets", "the package scikit-learn is not installed: pip install "
+         "'randomized-smoothing-course[torch]'"),
+        ("rslib.runs", "the package rslib is not installed"),
+    ],
+)  # fmt: skip
+def test_a_package_that_is_not_installed(weights, tmp_path, capsys, monkeypatch, module, words):
+    monkeypatch.setitem(sys.modules, module, None)
+    if module == "rslib.runs":
+        monkeypatch.delattr(rslib, "runs", raising=False)
+    assert certify(weights, tmp_path / "a.tsv") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("rslib certify: ") and words in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,18 @@ ROWS = 80
 
 def command(out):
     return [
-        *("certify", "digits", "--weights", str(WEIGHTS), "--sigma", "0.25", "--n", "3000"),
+        *(
+            "certify",
+            "digits",
+            "--weights",
+            str(WEIGHTS),
+            "--sigma",
+            "0.25",
+            "--seed",
+            "0",
+            "--n",
+            "3000",
+        ),
         *("--indices", f"0:{ROWS}", "--out", str(out), "--quiet"),
         *("--rows", "250", "--backend", "eager"),
     ]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rslib import _files, records
 from rslib.records import (
     CertificateFile,
     CertificateWriter,
+    Manifest,
     RecordError,
     Row,
     manifest_path,
@@ -346,6 +347,8 @@ FIELDS = [
     ("dataset.num_classes", True, "must be an integer from 2 to 10^9, got true"),
     ("dataset.num_classes", 10.0, "must be an integer from 2 to 10^9, got 10.0"),
     ("dataset.size", 0, "must be an integer from 1 to 10^12, got 0"),
+    ("dataset.sha256", None, "must be 64 hexadecimal digits, got null"),
+    ("dataset.sha256", "0F" * 32, f'must be 64 hexadecimal digits, got "{"0F" * 28}...'),
     ("indices", [], "must be a list of distinct non-negative integers, got []"),
     ("indices", [1, 1], "must be a list of distinct non-negative integers, got [1, 1]"),
     ("indices", [-1], "must be a list of distinct non-negative integers, got [-1]"),
@@ -401,7 +404,10 @@ def test_a_wrong_field(tmp_path, name, value, words):
     assert not other.exists()
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in FIELDS if "." in name} | {"n0"}))
+REQUIRED = {name for name, _, _ in FIELDS if "." in name} - {"dataset.sha256"} | {"n0"}
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_a_missing_field(tmp_path, name):
     wrong = manifest()
     *parents, last = name.split(".")
@@ -658,6 +664,30 @@ def test_a_file_of_another_run_is_left_alone(tmp_path, changes, words):
     assert (path.read_bytes(), manifest_path(path).read_bytes()) == before
     with CertificateWriter(path, manifest()):
         pass  # and nothing is left locked
+
+
+def test_files_without_the_hash_of_their_examples_are_resumed(tmp_path):
+    """Those of older versions: there is nothing to compare, and the file stays as it is."""
+    path = written(tmp_path, LINE)
+    before = manifest_path(path).read_bytes()
+    with CertificateWriter(path, manifest(dataset__sha256="0" * 64)) as writer:
+        assert writer.done == {3} and writer.manifest.dataset.sha256 is None
+    assert manifest_path(path).read_bytes() == before
+    path = written(tmp_path, LINE, dataset__sha256="0" * 64)
+    with CertificateWriter(path, manifest()) as writer:
+        assert writer.done == {3}
+    said = message(CertificateWriter, path, manifest(dataset__sha256="1" * 64))
+    assert f'dataset.sha256: the file has "{"0" * 56}..., this run "{"1" * 56}...' in said
+
+
+def test_a_manifest_is_its_class_and_reads_like_its_dictionary(tmp_path):
+    made = Manifest.from_dict(manifest(remark={"mine": 1}))
+    assert made.noise.step == made["noise"]["step"] == "1/16"
+    assert made == manifest(remark={"mine": 1}) and "method" not in made
+    assert list(made.to_dict()) == list(manifest(remark=1))
+    assert Manifest.from_dict(made.to_dict()) == made
+    with pytest.raises(FrozenInstanceError):
+        made.seed = 1
 
 
 def test_what_is_not_a_run_is_left_alone(tmp_path):

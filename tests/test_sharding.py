@@ -25,7 +25,18 @@ def command(out: Path, n: int, ranks: int = 1) -> list[str]:
     launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", "--standalone"]
     module = ["-m", "--", "rslib"] if ranks > 1 else ["-m", "rslib"]
     start = [sys.executable, *(launcher if ranks > 1 else []), *module, "certify", "digits"]
-    start += ["--weights", str(WEIGHTS), "--sigma", "0.25", "--indices", "0:26:2", "--n", str(n)]
+    start += [
+        "--weights",
+        str(WEIGHTS),
+        "--sigma",
+        "0.25",
+        "--seed",
+        "0",
+        "--indices",
+        "0:26:2",
+        "--n",
+        str(n),
+    ]
     return [*start, *PLAN, "--out", str(out)]
 
 
@@ -207,6 +218,19 @@ def test_a_part_of_another_run_is_refused_and_left_alone(tmp_path):
     with pytest.raises(RecordError, match=r"a\.part1\.json: sigma.*another run"):
         ShardedWriter(path, MANIFEST, Team())
     assert (tmp_path / "a.part1.tsv").read_bytes() == before
+
+
+def test_a_rank_with_other_data_is_refused(tmp_path):
+    """Rank 0 reads one folder, rank 1 another of the same size."""
+    path = tmp_path / "a.tsv"
+    mine, other = (
+        MANIFEST | {"dataset": MANIFEST["dataset"] | {"sha256": digit * 64}} for digit in "01"
+    )
+    with (
+        ShardedWriter(path, mine, Half(0, 2)),
+        pytest.raises(RecordError, match=r"dataset\.sha256: .* another run"),
+    ):
+        ShardedWriter(path, other, Half(1, 2))
 
 
 def test_names_of_parts_are_kept_for_parts(tmp_path):
