@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from scipy.stats import norm
 
 from rslib import exercises
 from rslib.exercises import (
@@ -17,12 +18,16 @@ from rslib.exercises import (
     check,
     close,
     exercise,
+    expression,
     function,
     number,
     numeric_function,
+    rounded_up,
 )
+from rslib.exercises.line import Smoothed, values_of
 
-exercises.check("08.1")  # loads the chapter
+for chapter in range(16):
+    exercises.check(f"{chapter:02d}.1")  # loads the chapter
 CHAPTERS = sorted(EXERCISES)
 
 
@@ -252,3 +257,72 @@ def test_a_function_must_return_a_number():
         numeric_function(lambda: np.nan)()
     with pytest.raises(WrongType, match=r"one number \(got ndarray\)"):
         numeric_function(lambda: np.full(3, np.nan))()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        2 * sp.Symbol("a") + sp.Symbol("b"),
+        2 * sp.Symbol("a", positive=True) + sp.Symbol("b", real=True),
+        sp.Lambda(sp.symbols("x y"), 2 * sp.Symbol("x") + sp.Symbol("y")),
+        lambda a, b: 2 * a + b,
+        lambda first, second: sp.Integer(2) * first + second,
+    ],
+)
+def test_a_formula_is_read_however_it_is_written(answer):
+    assert expression(answer, "a", "b")(1.0, 0.5) == 2.5
+
+
+def test_what_is_no_formula_in_these_symbols_is_refused():
+    a, b, c = sp.symbols("a b c")
+    for answer in (0.5, "a + b", [a, b], None):
+        with pytest.raises(WrongType):
+            expression(answer, "a", "b")
+    with pytest.raises(WrongType, match="may use a, b and c only; it has d, e"):
+        expression(sp.Symbol("e") + a + sp.Symbol("d"), "a", "b", "c")
+    with pytest.raises(WrongType, match="may use a only; it has b"):
+        expression(a + b, "a")
+    with pytest.raises(WrongType, match="not a real number at a = -1, b = 2"):
+        expression(sp.log(a) * b, "a", "b")(-1.0, 2.0)
+    with pytest.raises(WrongType):
+        expression(lambda a: c, "a")(1.0)  # a function that returns a symbol
+
+
+def test_a_distance_may_be_rounded_to_four_digits_but_not_up_to_three():
+    assert not rounded_up(0.3658, 0.36580065)
+    assert not rounded_up(0.09723, 0.0972272)  # to nearest, though this rounds up
+    assert rounded_up(0.366, 0.36580065) and rounded_up(0.0973, 0.0972272)
+    assert not rounded_up(0.6, 0.6) and rounded_up(0.6001, 0.6)
+    assert not rounded_up(0.365, 0.36580065)
+
+
+@pytest.mark.parametrize("x", [-3.0, 0.0, 0.1234, 0.5, 9.0])
+@pytest.mark.parametrize("sigma", [0.1, 1.0])
+def test_smoothing_on_the_line_is_exact_for_steps(x, sigma):
+    """A step, a thin slab and their odds, against the closed forms."""
+    z = (x - 0.1234) / sigma
+    step = Smoothed(lambda t: t >= 0.1234, -15, 15)
+    assert step.value(x, sigma) == pytest.approx(norm.cdf(z), rel=1e-9, abs=1e-15)
+    assert step.slope(x, sigma) == pytest.approx(norm.pdf(z) / sigma, rel=1e-9, abs=1e-15)
+    slab = Smoothed(lambda t: np.abs(t - 0.1234) < 0.01, -15, 15)
+    inside = norm.cdf(z + 0.01 / sigma) - norm.cdf(z - 0.01 / sigma)
+    assert slab.value(x, sigma) == pytest.approx(inside, rel=1e-9, abs=1e-13)
+
+
+def test_smoothing_on_the_line_is_exact_far_away_and_for_smooth_functions():
+    step = Smoothed(lambda t: t >= 0, -60, 60)
+    for x in (2.0, 9.0, 30.0):
+        assert step.log_odds(x, 1.0) == pytest.approx(norm.logcdf(x) - norm.logsf(x), rel=1e-9)
+    soft = Smoothed(lambda t: norm.cdf(t / 0.02), -15, 15)
+    assert soft.slope(0.3, 1.0) == pytest.approx(norm.pdf(0.3, scale=np.hypot(1, 0.02)), rel=1e-6)
+    assert Smoothed(np.ones_like, -15, 15).log_odds(1.0, 1.0) == np.inf
+
+
+def test_values_of_another_shape_or_out_of_range_are_refused():
+    points = np.linspace(0, 1, 3)
+    assert np.array_equal(values_of(lambda t: [0, True, 0.5])(points), [0, 1, 0.5])
+    with pytest.raises(WrongType, match=r"one value a point: \(3,\) in, \(\) out"):
+        values_of(lambda t: 1.0)(points)
+    for wrong in (2.0, -0.1, np.nan):
+        with pytest.raises(WrongType, match=r"lie in \[0, 1\]"):
+            values_of(lambda t, wrong=wrong: t * 0 + wrong)(points)

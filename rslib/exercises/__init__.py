@@ -35,16 +35,22 @@ __all__ = [
     "check",
     "close",
     "exercise",
+    "expression",
     "function",
     "number",
     "numeric_function",
+    "rounded_up",
 ]
 
 KINDS = ("by hand", "by code", "break it", "open")
 MORE_DIGITS = "close: give more digits."
+ROUNDED_UP = (
+    "close, but above the truth: a distance that is promised may be rounded down, never up. "
+    "Give more digits."
+)
 WHOLE_ARRAY = (
-    "your function gets a whole array, not one number: write `(t > 0).astype(float)` or "
-    "`np.where(t > 0, 1, 0)` instead of `1 if t > 0 else 0`, or wrap it in `np.vectorize`."
+    "your function gets a whole array, not one number: use NumPy's functions, such as `np.exp`, "
+    "and `np.where` instead of `if`, or wrap it in `np.vectorize`."
 )
 
 
@@ -277,7 +283,7 @@ def function(answer: object) -> Callable:
         except Exception as error:
             if _wants_one_number(error, arguments):
                 raise WrongType(WHOLE_ARRAY) from error
-            shown = ", ".join(repr(argument) for argument in arguments)
+            shown = ", ".join(_shown(argument) for argument in arguments)
             raise WrongType(
                 f"your function raised {type(error).__name__} on the arguments ({shown})."
                 if len(shown) < 100
@@ -285,6 +291,13 @@ def function(answer: object) -> Callable:
             ) from error
 
     return call
+
+
+def _shown(argument: object) -> str:
+    """An argument in a hint, on one line."""
+    if isinstance(argument, np.ndarray) and argument.size > 8:
+        return f"an array of shape {argument.shape}"
+    return " ".join(repr(argument).split())
 
 
 def _wants_one_number(error: Exception, arguments: tuple) -> bool:
@@ -314,6 +327,69 @@ def numeric_function(answer: object) -> Callable[..., float]:
             ) from error
 
     return value
+
+
+def expression(answer: object, *names: str) -> Callable[..., float]:
+    """Read an answer as a formula in some symbols: a SymPy expression, or a function of them.
+
+    Parameters
+    ----------
+    answer : object
+        An expression whose symbols have these names (whether they were declared positive or real
+        does not matter), or a function of as many arguments.
+    *names : str
+        The symbols that it may use, in the order in which the returned function takes values.
+
+    Returns
+    -------
+    callable
+        The value of the formula, a float. It raises WrongType where that is not a real number.
+
+    Raises
+    ------
+    WrongType
+        If the answer is neither, or has other symbols.
+
+    Examples
+    --------
+    >>> import sympy as sp
+    >>> a, b = sp.symbols("a b")
+    >>> expression(2 * a + b, "a", "b")(1.0, 0.5)
+    2.5
+    >>> expression(max, "a", "b")(1.0, 0.5)
+    1.0
+    """
+    if callable(answer):
+        return numeric_function(answer)
+    symbols = getattr(answer, "free_symbols", None)
+    if symbols is None:
+        raise WrongType
+    unknown = sorted({symbol.name for symbol in symbols} - set(names))
+    if unknown:
+        allowed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        raise WrongType(f"the answer may use {allowed} only; it has {', '.join(unknown)}.")
+
+    def value(*case: float) -> float:
+        values = dict(zip(names, case, strict=True))
+        result = answer.subs({symbol: values[symbol.name] for symbol in symbols})
+        if getattr(result, "is_extended_real", None) is False:
+            at = ", ".join(f"{name} = {number_:.4g}" for name, number_ in values.items())
+            raise WrongType(f"your expression is not a real number at {at}.")
+        return number(result)
+
+    return value
+
+
+def rounded_up(value: float, target: float) -> bool:
+    """Whether a value that is close to a certified distance claims more than that distance.
+
+    The target rounded to four significant digits is accepted, even where that rounds up.
+    """
+    comparison = _COMPARISON.get()
+    if comparison is not None and comparison.rounded:
+        return False  # the digits are missing; that is said first
+    half_unit = 0.5 * 10.0 ** (math.floor(math.log10(target)) - 3)
+    return value > target + half_unit * (1 + 1e-9)
 
 
 def close(value: float, target: float, relative: float = 2e-3) -> bool:

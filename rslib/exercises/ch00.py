@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from rslib.exercises import WrongType, close, exercise, function, number, numeric_function
+from rslib.exercises.line import Values, bisected, values_of
 
 A_NUMBER = "a number, such as 0.25"
 
@@ -62,6 +63,7 @@ def smoothed_interval(answer: object) -> str | None:
     cases = list(
         zip(rng.uniform(-3, 3, 30).tolist(), rng.uniform(0.2, 2, 30).tolist(), strict=True)
     )
+    cases += [(0.0, 1.0), (1.0, 0.5), (-1.0, 2.0), (5.0, 0.3), (0.5, 20.0)]
     values = np.array([value(*case) for case in cases])
 
     def agrees(formula: Callable[[float, float], float]) -> bool:
@@ -90,6 +92,7 @@ def mean_and_error(answer: object) -> str | None:
     samples = [rng.normal(3.0, 2.0, int(n)) for n in (2, 3, 10, 1000)]
     samples += [np.array([0, 1, 1, 1]), np.array([5.0, 5.0])]
     pairs = np.array([_number_pair(call(sample.copy())) for sample in samples])
+    lists = np.array([_number_pair(call(sample.tolist())) for sample in samples])
     means = np.array([sample.mean() for sample in samples])
     deviations = np.array([sample.std(ddof=1) for sample in samples])
     sizes = np.array([len(sample) for sample in samples])
@@ -100,7 +103,8 @@ def mean_and_error(answer: object) -> str | None:
     if not np.allclose(pairs[:, 0], means, rtol=1e-9, atol=1e-12):
         return "the first number should be the mean of the values."
     if errors_are(deviations / np.sqrt(sizes)):
-        return None
+        same = np.allclose(lists, pairs, rtol=1e-9, atol=1e-12)
+        return None if same else "right for arrays; the values may also come as a list."
     if errors_are(deviations):
         return "that is the spread of one value; the mean of n values varies less."
     if errors_are(deviations**2 / sizes):
@@ -109,7 +113,7 @@ def mean_and_error(answer: object) -> str | None:
         return "NumPy's default divides by n; the exercise asks for n - 1."
     if errors_are(deviations / sizes):
         return "a hundred times as many values make the error ten times smaller."
-    return "the standard error is the standard deviation of one value over the square root of n."
+    return "how much does the mean of n values vary, compared with one of them?"
 
 
 def _number_pair(returned: object) -> tuple[float, float]:
@@ -124,33 +128,49 @@ def _number_pair(returned: object) -> tuple[float, float]:
 
 @exercise("00.5", kind="break it", expects="a triple (f, a, b): a function and two numbers")
 def small_derivative(answer: object) -> str | None:
-    """A function into [0, 1] with a small derivative almost everywhere and a steep chord."""
+    """A function into [0, 1] with a small derivative but for a few points, and a steep chord."""
     try:
         f, a, b = answer
     except Exception as error:
         raise WrongType from error
-    f, a, b = function(f), number(a), number(b)
-
-    def values(points: np.ndarray) -> np.ndarray:
-        found = np.asarray(f(points.copy()), dtype=float)
-        if found.shape != points.shape:
-            raise WrongType(
-                f"f must return one value a number: {len(points)} in, {found.shape} out."
-            )
-        return found
-
-    # Random points miss the few places where f has no derivative.
+    values, a, b = values_of(function(f)), number(a), number(b)
     reach = 2 * max(1.0, abs(a), abs(b))
-    points, h = np.random.default_rng(5).uniform(-reach, reach, 2000), 1e-7
-    if not np.all((values(points) >= 0) & (values(points) <= 1)):
-        return "the values must lie between 0 and 1."
-    steep = np.abs(values(points + h) - values(points - h)) / (2 * h) > 1 + 1e-6
+    points = np.union1d(np.linspace(-reach, reach, 4001), [a, b])
+    # Random points miss the few places where f has no derivative.
+    probes, h = np.random.default_rng(5).uniform(-reach, reach, 2000), 1e-7
+    steep = np.abs(values(probes + h) - values(probes - h)) / (2 * h) > 1 + 1e-6
+    if steep.sum() > 1 or not _steep_at_few_jumps(values, points):
+        return (
+            "the derivative is larger than 1 at more than a few points: a steep slope is a "
+            "large derivative, however short it is."
+        )
     at = values(np.array([a, b]))
-    if steep.sum() > 1:
-        return "the derivative is larger than 1 at more than a few points."
     if not abs(at[0] - at[1]) > 2 * abs(a - b):
         return "the chord from a to b is not steep enough."
     return None
+
+
+def _steep_at_few_jumps(f: Values, points: np.ndarray, most: int = 20) -> bool:
+    """Whether every steep chord between neighbouring points comes from one of a few jumps.
+
+    A jump is a change that is left between two neighbouring floats; a steep but continuous
+    function changes by next to nothing there.
+    """
+    left, right = points[:-1], points[1:]
+    jumps = 0
+    while True:
+        rise = np.abs(f(right) - f(left))
+        steep = rise > (1 + 1e-6) * (right - left) + 1e-12
+        if not steep.any():
+            return True
+        left, right = left[steep], right[steep]
+        jumps += len(left)
+        if jumps > most:
+            return False
+        before, after = bisected(f, left, right)
+        if np.any(np.abs(f(after) - f(before)) < 1e-6):
+            return False
+        left, right = np.concatenate([left, after]), np.concatenate([before, right])
 
 
 @exercise("00.6", kind="open", expects="a whole number, such as 1000")
@@ -159,6 +179,8 @@ def how_many_votes(answer: object) -> str | None:
     value = number(answer)
     if close(value, 40_000, 1e-9):
         return None
+    if close(value, 40_000):
+        return "very near, but the least n is a whole number that can be found exactly."
     if close(value, 2_500):
         return "four standard errors, not one."
     if close(value, 160_000):

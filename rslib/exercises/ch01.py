@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import beta, norm
 
-from rslib.exercises import WrongType, close, exercise, function, number, numeric_function
+from rslib.exercises import (
+    ROUNDED_UP,
+    WrongType,
+    close,
+    exercise,
+    function,
+    number,
+    numeric_function,
+    rounded_up,
+)
 
 A_NUMBER = "a number, such as 0.25"
 
@@ -16,7 +25,7 @@ def three_classes(answer: object) -> str | None:
     value = number(answer)
     gap_b, gap_c = 2.0, 3.0
     if close(value, gap_c / 5):
-        return None
+        return ROUNDED_UP if rounded_up(value, gap_c / 5) else None
     if close(value, gap_b / 2):
         return "that is the distance to the border with B; is the runner-up the nearest rival?"
     if close(value, gap_b) or close(value, gap_c):
@@ -29,7 +38,7 @@ def three_classes(answer: object) -> str | None:
         return "safe but too small: take the length of the difference, not the sum of the lengths."
     if close(value, gap_c / np.sqrt(5)) or close(value, gap_b / np.sqrt(5)):
         return "the gap of two scores depends on the difference of their weights."
-    return "for each rival divide the gap by the length of the difference of the weights."
+    return "how far is the border with each rival? The proposition on linear classifiers says it."
 
 
 @exercise("01.2", kind="by hand", expects="a pair of numbers (lower, upper), such as (0.1, 0.9)")
@@ -173,6 +182,10 @@ def certificate_by_trying(answer: object) -> str | None:
     tried = np.stack([lengths * np.cos(angles), lengths * np.sin(angles)], axis=1)
     here = labels(np.zeros((1, 2)))[0]
     caught = int(np.sum(labels(tried) != here))
+    together = labels(np.vstack([np.zeros((1, 2)), delta[None], tried]))
+    alone = np.concatenate([[here], labels(delta[None]), labels(tried)])
+    if not np.array_equal(together, alone):
+        return "one point gets two answers: the class must depend on the point alone."
     if np.linalg.norm(delta) > 0.1 * (1 + 1e-9):
         return f"delta is too long: {np.linalg.norm(delta):.3g}, and at most 0.1 is allowed."
     if labels(delta[None])[0] == here:
@@ -187,7 +200,7 @@ def random_directions(answer: object) -> str | None:
     """Mean number of random directions until u_1 >= 1/2 on the sphere in 64 dimensions."""
     value = number(answer)
     chance = beta.sf(0.25, 0.5, 63 / 2) / 2
-    if close(value, 1 / chance, 5e-3):
+    if close(value, 1 / chance):
         return None
     if close(value, chance, 5e-3) or close(value, 2 * chance, 5e-3):
         return "that is a probability; how many tries does an event of this probability take?"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
 
-from rslib.exercises import WrongType, close, exercise, function, number, numeric_function
+from rslib.exercises import WrongType, close, exercise, expression, function, number
+from rslib.exercises.line import Smoothed, values_of
 
 A_NUMBER = "a number, such as 0.25"
 
@@ -61,7 +63,7 @@ def slope_of_an_interval(answer: object) -> str | None:
 @exercise("04.3", kind="by hand", expects="a SymPy expression in a symbol named z, or a function")
 def second_derivative(answer: object) -> str | None:
     """The polynomial z^2 - 1."""
-    polynomial = _of_z(answer)
+    polynomial = expression(answer, "z")
     points = np.linspace(-2.5, 2.5, 11).tolist()
     values = np.array([polynomial(point) for point in points])
 
@@ -81,55 +83,80 @@ def second_derivative(answer: object) -> str | None:
         > 0.1
     ):
         return "test it with h = 1: then the mean of q(z) must be 0."
-    return "differentiate -v g(v) / sigma^2 once more, with the product rule, and put in v."
-
-
-def _of_z(answer: object) -> Callable[[float], float]:
-    """The answer as a function of z."""
-    if callable(answer):
-        return numeric_function(answer)
-    symbols = getattr(answer, "free_symbols", None)
-    if symbols is None:
-        raise WrongType
-    unknown = sorted({symbol.name for symbol in symbols} - {"z"})
-    if unknown:
-        raise WrongType(f"the answer may use z only; it has {', '.join(unknown)}.")
-
-    # Symbols count by name: whether the reader declared them real does not matter.
-    def call(point: float) -> float:
-        return number(answer.subs(dict.fromkeys(symbols, point)))
-
-    return call
+    return "differentiate the density twice; the second time the product rule has two terms."
 
 
 @exercise("04.4", kind="by code", expects="a function of (h, x, sigma, z)")
 def gradient_from_noise(answer: object) -> str | None:
-    """Stein's estimate for a half-space in three dimensions, against the exact gradient."""
+    """Stein's estimate for half-spaces in three and five dimensions, against exact gradients."""
     estimate = function(answer)
-    n, sigma, x = 200_000, 0.4, np.array([0.5, -0.2, 0.6])
-    normal = np.array([2.0, -1.0, 2.0]) / 3
-    z = np.random.default_rng(44).standard_normal((n, 3))
+    rng = np.random.default_rng(44)
+    case = _half_space(np.array([0.5, -0.2, 0.6]), 0.4)
+    z = rng.standard_normal((200_000, 3))
+    found = _gradient(estimate, case, z)
+    hint = _gradient_hint(case, found, len(z))
+    if hint:
+        return hint
+    if not np.array_equal(found, _gradient(estimate, case, z)):
+        return "the same z, another answer: the noise is to be the z that is handed in."
+    fresh = rng.standard_normal(z.shape)
+    if np.array_equal(found, _gradient(estimate, case, fresh)):
+        return "another z, the same answer: the noise is to be the z that is handed in."
+    other = _half_space(np.array([0.1, 0.4, -0.3, 0.2, 0.0]), 1.5)
+    more = rng.standard_normal((200_000, 5))
+    if _gradient_hint(other, _gradient(estimate, other, more), len(more)):
+        return (
+            "right for one input; at another one it fails. Does everything come from the "
+            "arguments, the noise level and the dimension too?"
+        )
+    return None
 
-    def h(points: np.ndarray) -> np.ndarray:
-        points = np.asarray(points)
-        if points.ndim != 2 or points.shape[1] != 3:
+
+@dataclass(frozen=True)
+class _Case:
+    """The half-space normal.y > 0.3, looked at from x under noise of level sigma."""
+
+    x: np.ndarray
+    sigma: float
+    normal: np.ndarray
+
+    def indicator(self, points: np.ndarray) -> np.ndarray:
+        points, d = np.asarray(points), len(self.x)
+        if points.ndim != 2 or points.shape[1] != d:
             raise WrongType(f"h takes points of shape (m, d); it got the shape {points.shape}.")
-        return (points @ normal > 0.3).astype(float)
+        return (points @ self.normal > 0.3).astype(float)
 
-    found = estimate(h, x.copy(), sigma, z.copy())
+    def gradient(self, x: np.ndarray, sigma: float) -> np.ndarray:
+        return norm.pdf((0.3 - x @ self.normal) / sigma) / sigma * self.normal
+
+
+def _half_space(x: np.ndarray, sigma: float) -> _Case:
+    normal = np.resize([2.0, -1.0, 2.0], len(x))
+    return _Case(x, sigma, normal / np.linalg.norm(normal))
+
+
+def _gradient(estimate: Callable, case: _Case, z: np.ndarray) -> np.ndarray:
+    """What the reader's function returns, as a vector."""
+    found = estimate(case.indicator, case.x.copy(), case.sigma, z.copy())
+    d = len(case.x)
     try:
         found = np.array(found, dtype=float)
     except (TypeError, ValueError) as error:
         raise WrongType(
             f"your function should return an array of shape (d,) (got {type(found).__name__})."
         ) from error
-    if found.size != 3 or found.ndim > 2:
-        return f"the gradient has one entry a coordinate, here 3; the shape is {found.shape}."
+    if found.size != d or found.ndim > 2:
+        raise WrongType(
+            f"the gradient has one entry a coordinate, here {d}; the shape is {found.shape}."
+        )
     if not np.isfinite(found).all():
-        return "the gradient has entries that are not finite numbers."
-    found = found.ravel()
-    edge = (0.3 - x @ normal) / sigma
-    exact = norm.pdf(edge) / sigma * normal
+        raise WrongType("the gradient has entries that are not finite numbers.")
+    return found.ravel()
+
+
+def _gradient_hint(case: _Case, found: np.ndarray, n: int) -> str | None:
+    sigma, x = case.sigma, case.x
+    exact = case.gradient(x, sigma)
     # One term has a standard deviation of at most 1 / sigma: five standard errors, which a right
     # estimate exceeds less than once in a million seeds.
     slack = 5 / (sigma * np.sqrt(n))
@@ -149,39 +176,27 @@ def gradient_from_noise(answer: object) -> str | None:
         return "one division by sigma too many."
     if near(sigma**2 * exact, sigma**2):
         return "where does sigma stand: above or below the fraction line?"
-    at_unit_noise = norm.pdf(0.3 - x @ normal) * normal
+    at_unit_noise = case.gradient(x, 1.0)
     if near(at_unit_noise) or near(at_unit_noise / sigma, 1 / sigma):
         return "h is to be asked at x + sigma z."
-    at_zero = norm.pdf(0.3 / sigma) / sigma * normal
-    if near(at_zero):
+    if near(case.gradient(0 * x, sigma)):
         return "h is to be asked around x, not around 0."
-    if near(np.zeros(3)):
+    if near(0 * exact):
         return "this is 0 within its error: slopes of h itself see no jump. Use its values and z."
-    return "average the product of each noise vector and the answer at its own noisy copy."
+    return "Stein's identity is a mean over z. What becomes of it with the z that you have?"
 
 
 @exercise("04.5", kind="break it", expects="a function from an array of points to their values")
 def hidden_slope(answer: object) -> str | None:
     """Smoothed at 0.1, flat at all whole numbers and steep somewhere between them."""
-    h = function(answer)
-    sigma = 0.1
-    # Stein's identity at the midpoints of equal shares of the noise.
-    z = norm.ppf((np.arange(4000) + 0.5) / 4000)
-
-    def slope(x: float) -> float:
-        values = np.asarray(h(x + sigma * z), dtype=float)
-        if values.shape != z.shape:
-            raise WrongType(
-                f"the function must return one value a point: {z.shape} in, {values.shape} out."
-            )
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise WrongType("the values must lie in [0, 1].")
-        return float(np.mean(z * values) / sigma)
-
-    at_whole = max(abs(slope(float(x))) for x in range(-10, 11))
+    smoothed, sigma = Smoothed(values_of(function(answer)), -11.5, 11.5, 0.01), 0.1
+    at_whole = max(abs(smoothed.slope(float(x), sigma)) for x in range(-10, 11))
     if at_whole > 0.001:
         return f"at a whole number the slope must be at most 0.001; at one it is {at_whole:.3g}."
-    between = max(abs(slope(x)) for x in np.linspace(-10, 10, 2001))
+    coarse = np.linspace(-10, 10, 2001)
+    best = coarse[np.argmax([abs(smoothed.slope(x, sigma)) for x in coarse])]
+    fine = np.clip(best + np.linspace(-0.01, 0.01, 41), -10, 10)
+    between = max(abs(smoothed.slope(x, sigma)) for x in fine)
     if between < 3.9:
         return f"the steepest slope that was found is {between:.3g}, below 3.9. What is steepest?"
     return None

@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from rslib import certificates
 from rslib.exercises import WrongType, close, exercise, function, number, numeric_function
+from rslib.exercises.line import Smoothed, values_of
 
 A_NUMBER = "a number, such as 0.25"
 
@@ -34,8 +35,10 @@ def half_of_jensen(answer: object) -> str | None:
     """The Jensen bound with f - 1/2, at d = 100, sigma = 0.5."""
     value = number(answer)
     jensen = np.sqrt(100) / 0.5
-    if close(value, jensen / 2) or close(value, certificates.jensen_gradient_bound(100, 0.5) / 2):
+    if close(value, jensen / 2):
         return None
+    if close(value, certificates.jensen_gradient_bound(100, 0.5) / 2, 1e-3):
+        return "true, and a little better; the exercise asks for the root of d at the end."
     if close(value, jensen):
         return "this is the bound without the trick; how large is |f - c| for the best c?"
     if close(value, jensen / 4):
@@ -71,7 +74,8 @@ def corner(answer: object) -> str | None:
 def length_without_overflow(answer: object) -> str | None:
     """The mean length of z for d up to a million."""
     mean_length = numeric_function(answer)
-    small, large = [1, 2, 3, 10, 101], [500, 3072, 1_000_000]
+    small = [1, 2, 3, 10, 101]
+    large = [140, 171, 172, 200, 250, 300, 341, 342, 343, 344, 500, 3072, 99_999, 1_000_000]
     with np.errstate(all="ignore"):
         values = np.array([mean_length(d) for d in small])
     exact = certificates.expected_norm(np.array(small))
@@ -112,18 +116,8 @@ def _large(mean_length, dimensions: list[int]) -> str | None:
 )
 def another_range(answer: object) -> str | None:
     """A function with values in [-1, 1] whose smoothed version has a slope above 0.6 at 0."""
-    base = function(answer)
-    # The midpoints of N equal shares of the distribution.
-    noise = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
-    values = np.asarray(base(noise), dtype=float)
-    if values.shape != noise.shape:
-        raise WrongType(
-            f"the function must return one value a point: {noise.shape} in, {values.shape} out."
-        )
-    if not np.all(np.abs(values) <= 1):
-        raise WrongType("the values must lie in [-1, 1].")
-    slope = abs(float(np.mean(noise * values)))
-    if slope < 0.6:
+    slope = abs(Smoothed(values_of(function(answer), -1, 1), -12, 12).slope(0.0, 1.0))
+    if slope < 0.6 - 1e-9:
         return (
             f"the slope at 0 is {slope:.3f}; use the whole range, and think of the weight that "
             "each noise value should get."

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import norm
 
-from rslib.exercises import WrongType, close, exercise, function, number, numeric_function
+from rslib.exercises import close, exercise, expression, function, number, numeric_function
+from rslib.exercises.line import Smoothed, values_of
 
 A_NUMBER = "a number, such as 0.25"
 
@@ -69,7 +70,7 @@ def another_range(answer: object) -> str | None:
 @exercise("06.4", kind="by hand", expects="a SymPy expression in p, or a function of p")
 def uniform_bathtub(answer: object) -> str | None:
     """The largest E[t h(t)] for t uniform on [-1, 1] and E h = p."""
-    formula = _of_p(answer)
+    formula = expression(answer, "p")
     shares = np.linspace(0.03, 0.97, 21)
     values = np.array([formula(float(p)) for p in shares])
 
@@ -89,20 +90,6 @@ def uniform_bathtub(answer: object) -> str | None:
     return "which interval of [-1, 1] is filled, and what is the integral of t over it?"
 
 
-def _of_p(answer: object) -> Callable[[float], float]:
-    """The answer as a function of p."""
-    if callable(answer):
-        return numeric_function(answer)
-    symbols = getattr(answer, "free_symbols", None)
-    if symbols is None:
-        raise WrongType
-    unknown = sorted({symbol.name for symbol in symbols} - {"p"})
-    if unknown:
-        raise WrongType(f"the answer may use p only; it has {', '.join(unknown)}.")
-    # Symbols count by name: whether the reader declared them positive does not matter.
-    return lambda p: number(answer.subs(dict.fromkeys(symbols, p)))
-
-
 @exercise("06.5", kind="by code", expects="a function of (t, w, p)")
 def fill_from_the_top(answer: object) -> str | None:
     """The largest sum of w t h over 0 <= h <= 1 with sum of w h equal to p."""
@@ -117,7 +104,14 @@ def fill_from_the_top(answer: object) -> str | None:
         places = rng.permutation(size)
         unsorted += [(t[places], w[places], 0.3), (t[::-1], w[::-1], 0.6)]
     ends = [(parts[0][0], parts[0][1], 0.0), (parts[0][0], parts[0][1], 1.0)]
-    everything = whole + parts + unsorted + ends
+    special = [
+        (np.array([1.0, 2.0, 2.0, -1.0, 1.0]), np.array([0.2, 0.1, 0.3, 0.25, 0.15]), 0.45),
+        (np.array([0.5, 3.0, -2.0]), np.array([0.6, 0.0, 0.4]), 0.3),
+        (np.array([-4.0, -1.0, -3.0]), np.array([0.5, 0.2, 0.3]), 0.6),
+        (np.array([1.5]), np.array([1.0]), 0.7),
+        (np.array([1, 0, -1]), np.array([0.25, 0.5, 0.25]), 0.5),
+    ]
+    everything = whole + parts + unsorted + ends + special
     values = [[fill(t.copy(), w.copy(), p) for t, w, p in cases] for cases in (whole, everything)]
 
     def agrees(target: Callable, cases: list, found: list) -> bool:
@@ -132,8 +126,8 @@ def fill_from_the_top(answer: object) -> str | None:
     if agrees(lambda t, w, p: p * np.sum(w * t), everything, values[1]):
         return "this pours everywhere alike; the mean of h may be concentrated where t is large."
     if agrees(_fill, whole, values[0]):
-        return "right where the amount ends with a full value, and t is sorted; try other cases."
-    return "sort by t, fill from the largest value on, and let the last one be filled in part."
+        return "right for sorted t and some amounts p; try others, by hand, with three values."
+    return "where does one unit of the amount p bring most? And what if it runs out midway?"
 
 
 def _fill(t: np.ndarray, w: np.ndarray, p: float) -> float:
@@ -145,25 +139,16 @@ def _fill(t: np.ndarray, w: np.ndarray, p: float) -> float:
 @exercise("06.6", kind="break it", expects="a function from an array of points to values in [0, 1]")
 def steep_later(answer: object) -> str | None:
     """A function whose vote moves ten times as fast as the slope bound at 0 says."""
-    base = function(answer)
-    # The midpoints of N equal shares of the distribution.
-    noise = norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    vote = Smoothed(values_of(function(answer)), -16.5, 16.5)
 
     def smoothed(x: float) -> float:
-        values = np.asarray(base(x + noise), dtype=float)
-        if values.shape != noise.shape:
-            raise WrongType(
-                f"the function must return one value a point: {noise.shape} in, {values.shape} out."
-            )
-        if not np.all((values >= 0) & (values <= 1)):
-            raise WrongType("the values must lie in [0, 1].")
-        return float(values.mean())
+        return vote.value(x, 1.0)
 
     p = smoothed(0.0)
     if not 0.001 <= p <= 0.999:
         return f"the vote at 0 must lie between 0.001 and 0.999; it is {p:.4f}."
     allowed = 10 * norm.pdf(norm.ppf(p))
-    chords = [abs(smoothed(y) - p) / abs(y) for y in np.linspace(-4, 4, 81) if abs(y) > 0.05]
+    chords = [abs(smoothed(y) - p) / abs(y) for y in np.linspace(-4, 4, 321) if abs(y) > 0.01]
     if max(chords) <= allowed:
         return (
             f"the steepest chord has the slope {max(chords):.3f}, and the friend allows "

@@ -1,5 +1,6 @@
 """The checks of chapter 1 accept right answers, however written, and know the common mistakes."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -130,27 +131,121 @@ def half_plane(points):
     return (points[:, 0] > 0.05).astype(int)
 
 
+def others(*answers):
+    """Wrong answers that no hint is written for."""
+    return [(answer, "") for answer in answers]
+
+
+def linf_loop(weights, bias, x):
+    scores = [float(w @ x + b) for w, b in zip(weights, bias, strict=True)]
+    top = scores.index(max(scores))
+    best = float("inf")
+    for j, score in enumerate(scores):
+        rate = sum(abs(p - q) for p, q in zip(weights[top], weights[j], strict=True))
+        if j == top:
+            continue
+        if score == scores[top]:
+            return 0
+        if rate:
+            best = min(best, (scores[top] - score) / rate)
+    return best
+
+
+def linf_dual(weights, bias, x):
+    """The worst change for each rival is -sign(v)."""
+    scores = weights @ x + bias
+    top = int(np.argmax(scores))
+    radii = [np.inf]
+    for j in set(range(len(bias))) - {top}:
+        v = weights[top] - weights[j]
+        fall = v @ np.sign(v)
+        if scores[top] == scores[j]:
+            radii.append(0.0)
+        elif fall > 0:
+            radii.append((scores[top] - scores[j]) / fall)
+    return min(radii)
+
+
+def linf_divided_by(factor):
+    return lambda weights, bias, x: linf(weights, bias, x) / factor(len(x))
+
+
+def coin(points):
+    return np.random.default_rng().integers(0, 2, len(points))
+
+
+def by_the_number_of_points(points):
+    return np.full(len(points), int(len(points) == 1))
+
+
+def by_the_place_in_the_array(points):
+    found = np.zeros(len(points), dtype=int)
+    found[0] = 1 - (points[0] == 0).all()
+    return found
+
+
 CHANCE = beta.sf(0.25, 0.5, 31.5) / 2
 RIGHT = {
-    "01.1": [0.6, Fraction(3, 5), sp.Rational(3, 5), 3 / np.hypot(3, 4), np.float32(0.6)],
+    "01.1": [
+        0.6,
+        Fraction(3, 5),
+        sp.Rational(3, 5),
+        3 / np.hypot(3, 4),
+        np.float32(0.6),
+        Decimal("0.6"),
+        0.59999,
+        min(2 / 2, 3 / 5),
+        np.float64(3) / 5,
+        sp.Integer(3) / 5,
+        0.599,
+    ],
     "01.2": [
         (0.25, 0.625),
         [Fraction(2, 8), Fraction(5, 8)],
         np.array([2, 5]) / 8,
         sp.Matrix([sp.Rational(1, 4), sp.Rational(5, 8)]),
+        (1 / 4, 5 / 8),
+        np.array([0.25, 0.625]),
+        (sp.Rational(1, 4), 0.625),
+        [Decimal("0.25"), Decimal("0.625")],
+        (np.float32(0.25), np.float32(0.625)),
+        (2 / 8, 0.6250),
     ],
-    "01.3": [linf, linf_arrays, linf_by_linear_program, linf_exact],
+    "01.3": [
+        linf,
+        linf_arrays,
+        linf_by_linear_program,
+        linf_exact,
+        linf_loop,
+        linf_dual,
+        lambda weights, bias, x: np.float64(linf(weights, bias, x)),
+        lambda weights, bias, x: np.array(linf_loop(weights, bias, x)),
+        lambda W, b, point: min(linf(W, b, point), linf_dual(W, b, point)),
+        lambda weights, bias, x: linf_dual(weights, bias - bias[0], x),
+    ],
     "01.4": [
         ((0.249, 0.5), (0.002, 0)),
         (np.array([0.5, 0.25]), np.array([0.0, -0.005])),
         ([0.745, 0.0], [0.006, 0.008]),
         (sp.Matrix([0.2499, 0.6]), sp.Matrix([0.001, 0])),
+        ((0.25, 0.5), (-0.001, 0.0)),
+        ((0.7499, 0.0), (0.0002, 0)),
+        ((0, 0.7499), (0, 0.0101 - 1e-3)),
+        ((0.2499, 0.7), (0.0066, -0.0)),
+        ([-0.2501, 1.0], [0.0002, 0.0]),
+        (np.array([0.5, 0.2491]), np.array([0.001, 0.0012])),
     ],
     "01.5": [
         (hole, (0.05, 0)),
         (ray, [0.1, 0.0]),
         (single_point, np.array([0.0, 0.1])),
         (thin_ring, (0.03, 0.04)),
+        (lambda p: (p[:, 0] == 0.05) & (p[:, 1] == 0), (0.05, 0)),
+        (lambda p: np.where(np.hypot(p[:, 0], p[:, 1] - 0.02) < 1e-4, "b", "a"), (0, 0.02)),
+        (lambda p: (np.abs(p - [0.06, 0.06]).max(axis=1) < 1e-4).astype(int), (0.06, 0.06)),
+        (lambda p: np.where((np.abs(p[:, 1] - 0.03) < 1e-6), 4, 1), (0.0, 0.03)),
+        (lambda p: np.isclose(p, [0.1, 0], atol=1e-9).all(axis=1).astype(float), (0.1, 0.0)),
+        (hole, np.array([0.0505, 0.0])),
     ],
     "01.6": [
         1 / CHANCE,
@@ -158,6 +253,12 @@ RIGHT = {
         2 / beta.sf(1 / 4, 1 / 2, 63 / 2),
         # u_1 / sqrt((1 - u_1^2) / 63) has Student's distribution with 63 degrees of freedom
         1 / student.sf(0.5 / np.sqrt(0.75 / 63), 63),
+        89_790,
+        89_800,
+        8.979e4,
+        Fraction(89_788),
+        1 / (beta.cdf(0.75, 31.5, 0.5) / 2),
+        sp.Float(89_788.5),
     ],
 }
 # Each wrong answer with a word of the hint that it must get.
@@ -170,7 +271,8 @@ WRONG = {
         (0.3, "factor 2"),
         (0.592, "sum of the lengths"),
         (2 / np.sqrt(5), "difference of their weights"),
-        (0.5, "for each rival"),
+        (0.5, "with each rival"),
+        *others(0.66, 0.7, 3 / np.sqrt(8), 0.4, 0.2, 5, 3 / 25, 2 / 4, 1.5, 0.0, 0.601, 0.6011),
     ],
     "01.2": [
         ((0.625, 0.25), "smaller one"),
@@ -184,6 +286,20 @@ WRONG = {
         ((0.25, 1.0), "lower bound is right"),
         ((0.0, 1.0), "proved"),
         (0.25, "pair"),
+        *others(
+            (0.25, 0.75),
+            (0.375, 0.5),
+            (0.5, 0.625),
+            (0.25, 0.7),
+            (0.0, 0.625),
+            (0.25, 0.25),
+            (0.25, 0.6),
+            (0.2, 0.6),
+            (1 / 3, 0.625),
+            (0.25, 5 / 6),
+            (0.3, 0.3),
+            [0.25],
+        ),
     ],
     "01.3": [
         (l2, "Euclidean"),
@@ -193,6 +309,19 @@ WRONG = {
         (edge_cases_forgotten, "ordinary weights"),
         (lambda weights, bias, x: 1.0, "between -r and r"),
         (lambda x: 0.0, "raised TypeError"),
+        *others(
+            linf_divided_by(lambda d: 2),
+            linf_divided_by(lambda d: d),
+            linf_divided_by(lambda d: d**0.5),
+            linf_divided_by(lambda d: -1),
+            lambda weights, bias, x: linf(weights, 0 * bias, x),
+            lambda weights, bias, x: linf(weights, bias, 0 * x),
+            lambda weights, bias, x: np.ptp(weights @ x + bias),
+            lambda weights, bias, x: l2(weights, bias, x) / np.sqrt(len(x)),
+            lambda weights, bias, x: np.abs(weights).sum(axis=1).min(),
+            lambda weights, bias, x: min(linf(weights, bias, x), 10.0),
+            lambda weights, bias, x: linf(weights, bias, x) or 1e-9,
+        ),
     ],
     "01.4": [
         (((0.1, 0.5), (0.005, 0.0)), "same one"),
@@ -200,6 +329,18 @@ WRONG = {
         (((0.249, 0.0), (0.002, 0.0)), "look at the sum"),
         (((0.249,), (0.002,)), "two finite numbers"),
         (0.249, "pair"),
+        *others(
+            ((0.249, 0.5), (0.02, 0.0)),
+            ((0.0, 0.0), (0.01, 0)),
+            ((0.249, 0.5), (0.0005, 0.0)),
+            ((0.7501, 0.0), (0.005, 0.0)),
+            ((0.249, 0.249), (0.002, 0.0)),
+            ((1, 1), (-0.01, 0)),
+            ((0.74, 0.0), (0.008, 0.008)),
+            ((0.249, 0.5), 0.002),
+            ((0.2, 0.5), (0.0, 0.0)),
+            ((0.7499, 0.7), (0.001, 0.0)),
+        ),
     ],
     "01.5": [
         ((half_plane, (0.08, 0)), "colleague"),
@@ -208,6 +349,18 @@ WRONG = {
         ((lambda points: 0, (0.05, 0)), "one class a point"),
         ((hole, 0.05), "two finite numbers"),
         (hole, "pair"),
+        ((coin, (0.05, 0)), ""),
+        ((by_the_number_of_points, (0.05, 0)), ""),
+        ((by_the_place_in_the_array, (0.05, 0)), "two answers"),
+        *others(
+            (lambda p: (p[:, 0] > 0.7).astype(int), (0.1, 0)),
+            (lambda p: (np.hypot(*p.T) > 0.09).astype(int), (0.1, 0)),
+            (lambda p: np.zeros(len(p)), (0.05, 0)),
+            (lambda p: (np.hypot(*p.T) > 0.81).astype(int), (0.1, 0)),
+            (hole, (0.05, 0.09)),
+            (lambda p: (np.abs(p[:, 1]) < 0.01).astype(int) - 1, (0, 0.05)),
+            (ray, (0.0, 0.1)),
+        ),
     ],
     "01.6": [
         (CHANCE, "how many tries"),
@@ -216,6 +369,7 @@ WRONG = {
         (1 / norm.sf(4), "Beta"),
         (3, "plane"),
         (1000, "which u_1"),
+        *others(89_000, 91_000, 90_500, 44_894, 179_577, 31_574, 64, 2**64, 100, 1e6, 4, 0.5),
     ],
 }
 TELLS = {"01.1": "0.6", "01.2": "0.625", "01.3": "sum", "01.4": "0.25", "01.6": "89"}

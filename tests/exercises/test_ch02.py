@@ -1,5 +1,6 @@
 """The checks of chapter 2 accept right answers, however written, and know the common mistakes."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -162,6 +163,50 @@ def outside(t):
     return 1.5 - 1.5 * np.exp(-(((t - 0.05) / 0.01) ** 2))
 
 
+def radius_in_place(network, x):
+    bound, y = 1, np.array(x)
+    for i, (W, b) in enumerate(network):
+        y = W @ y + b
+        if i < len(network) - 1:
+            y[y < 0] = 0
+        bound *= np.linalg.svd(W)[1].max()
+    y = np.sort(y)[::-1]
+    return (y[0] - y[1]) / bound / np.sqrt(2)
+
+
+def radius_margin(network, x):
+    """The margin form: larger, true, and not what is asked for."""
+    y, last = scores(network, x), network[-1][0]
+    top = y.argmax()
+    before = np.prod(norms(network[:-1]))
+    return min(
+        (y[top] - y[k]) / np.linalg.norm(last[top] - last[k]) / before
+        for k in range(len(y))
+        if k != top
+    )
+
+
+def divided_by(value):
+    return lambda network, x: radius(network, x) / value
+
+
+def cosine_of_one(t):
+    return 0.55 + 0.44 * math.cos(40 * math.pi * t)
+
+
+def one_point(t):
+    return 0.2 if t == 0.037 else 0.8
+
+
+def plateau(t):
+    return 0.1 if 0.061 <= abs(t) <= 0.0612 else 0.7
+
+
+def others(*answers):
+    """Wrong answers that no hint is written for."""
+    return [(answer, "") for answer in answers]
+
+
 RIGHT = {
     "02.1": [
         0.55 / (np.sqrt(2) * 4),
@@ -170,8 +215,26 @@ RIGHT = {
         Decimal("0.0972"),
         certificates.lipschitz_radius(0.7, 0.15, 4.0, metric="vector"),
         sp.Rational(11, 80) / sp.sqrt(2),
+        0.09722,
+        0.09723,
+        0.0972272,
+        0.55 / 32**0.5,
+        sp.sqrt(2) * sp.Rational(11, 160),
+        Fraction(9722, 100_000),
     ],
-    "02.2": [0.1, 0.5 / 5, Fraction(1, 10), sp.Rational(1, 10), min(0.3 / 2, 0.5 / 5)],
+    "02.2": [
+        0.1,
+        0.5 / 5,
+        Fraction(1, 10),
+        sp.Rational(1, 10),
+        min(0.3 / 2, 0.5 / 5),
+        0.5 / (1 + 4),
+        Decimal("0.1"),
+        0.0999,
+        np.float32(0.1),
+        sp.Float(0.1),
+        min(0.15, 0.1),
+    ],
     "02.3": [
         (p_a - p_b) / (2 ** (1 - 1 / q) * L),
         2 ** (1 / q) * (p_a - p_b) / (2 * L),
@@ -179,17 +242,71 @@ RIGHT = {
         lambda p_a, p_b, L, q: (p_a - p_b) / L / 2 * 2 ** (1 / q),
         sp.Lambda((p_a, p_b, L, q), (p_a - p_b) / (2 ** ((q - 1) / q) * L)),
         lambda p_a, p_b, L, q: (p_a - p_b) / (L * np.linalg.norm([1, 1], q / (q - 1 + 1e-12))),
+        (p_a - p_b) * 2 ** (1 / q - 1) / L,
+        lambda a, b, lip, q: (a - b) / (lip * 2 ** (1 - 1 / q)),
+        (p_a - p_b) / (2 * L * 2 ** (-1 / q)),
+        lambda a, b, lip, q: (a - b) / lip * np.exp2(1 / q) / 2,
+        (p_a - p_b) / (L * 2 ** ((q - 1) / q)),
+        sp.exp(sp.log(2) / q) * (p_a / 2 - p_b / 2) / L,
     ],
-    "02.4": [0.5, 1 / 2, Fraction(1, 2), sp.Rational(1, 2), np.sqrt(2) ** 2 / 4],
-    "02.5": [radius, radius_svd, radius_recursive, radius_library],
+    "02.4": [
+        0.5,
+        1 / 2,
+        Fraction(1, 2),
+        sp.Rational(1, 2),
+        np.sqrt(2) ** 2 / 4,
+        Decimal("0.5"),
+        np.float64(0.5),
+        sp.Float(0.5),
+        2 / 4,
+        np.linalg.norm([[0.25, -0.25], [-0.25, 0.25]], 2),
+        0.500000001,
+    ],
+    "02.5": [
+        radius,
+        radius_svd,
+        radius_recursive,
+        radius_library,
+        radius_in_place,
+        lambda network, x: np.array(radius(network, x)),
+        lambda net, point: radius_svd(net, list(point)),
+        lambda network, x: float(radius_recursive(network, x)),
+        lambda network, x: lead(scores(network, x)) * 0.5**0.5 / math.prod(norms(network)),
+        lambda network, x: (
+            radius([(2 * W, 2 * b) for W, b in network[:1]] + list(network[1:]), x)
+            if len(network) == 1
+            else radius(network, x)
+        ),
+    ],
     "02.6": [
         (SHARED, np.array([0.11, -0.11])),
         [[[-0.5, 0.5], [0.5, -0.5]], [0.12, -0.12]],
         (ROTATION, [0.15, 0.0]),
         (sp.Matrix([[-1, 0], [0, 1]]), sp.Matrix([sp.Rational(11, 100), sp.Rational(11, 100)])),
         (np.eye(2), (-0.13, 0.13)),
+        (SHARED, (0.101, -0.101)),
+        (-np.eye(2), (0.12, -0.12)),
+        (np.eye(2), (-0.101, 0.101)),
+        (np.array([[0, 1], [1, 0]]), np.array([0.11, -0.11])),
+        (SHARED, np.array([[0.13], [-0.13]])),
+        (ROTATION, (0.1999, 0.0)),
     ],
-    "02.7": [dip, jump, triangle, fast_cosine],
+    "02.7": [
+        dip,
+        jump,
+        triangle,
+        fast_cosine,
+        cosine_of_one,
+        one_point,
+        plateau,
+        lambda t: 0.6 if abs(t - 0.05) > 1e-3 else 0.4,
+        lambda t: float(t < 0.01 or t > 0.02),
+        lambda t: (
+            np.float64(0.75 + 0.25 * np.cos(1000 * np.pi * t))
+            if abs(t) < 1e-9
+            else 0.45 + 0.3 * (abs(t) > 0.09 or abs(t) < 0.001)
+        ),
+    ],
 }
 # Each wrong answer with a word of the hint that it must get.
 WRONG = {
@@ -200,6 +317,8 @@ WRONG = {
         (0.55 * 4, "faster"),
         (0.7 / (np.sqrt(2) * 4), "lead"),
         (1.0, "vector"),
+        (0.0973, "rounded down"),
+        *others(0.0794, 0.1945, 0.388, 0.0486, 0.1, 0.55, 2.2, 0.09, 0.0917, 0.175, 0.12),
     ],
     "02.2": [
         (0.15, "first"),
@@ -208,6 +327,8 @@ WRONG = {
         (0.125, "falls as well"),
         (0.3 / np.sqrt(2), "in full"),
         (0.5, "class 2"),
+        (0.1002, "rounded down"),
+        *others(0.05, 0.3 / 4, 0.5 / 8, 0.25, 0.167, 0.075, 0.6, 0.2, 0.0625, 0.12, 0.3 / 6),
     ],
     "02.3": [
         ((p_a - p_b) / (2 ** (1 / q) * L), "one budget"),
@@ -217,6 +338,20 @@ WRONG = {
         (lambda p_a, p_b, L, q: (p_a - p_b) / (2 ** (q - 1) * L), "root"),
         ((p_a - p_b) / (q * L), "how large"),
         ((p_a - p_b) / sp.Symbol("lipschitz"), "lipschitz"),
+        *others(
+            (p_a - p_b) / (2 ** (1 + 1 / q) * L),
+            (p_a - p_b) / (q ** (1 / q) * L),
+            (p_a - p_b) * L / 2 ** (1 - 1 / q),
+            (p_a + p_b) / (2 ** (1 - 1 / q) * L),
+            p_a / (2 ** (1 - 1 / q) * L),
+            (p_a - p_b) / (2**q * L),
+            (p_a - p_b) / (2 * L) ** (1 - 1 / q),
+            ((p_a - p_b) / (2 * L)) ** (1 / q),
+            (p_a - p_b) / ((1 + 1 / q) * L),
+            (p_a - p_b) ** q / (2 * L),
+            lambda a, b, lip, q: (a - b) / lip / 2 ** (1 - q),
+            (p_a - p_b) / L * 2 ** (1 / q),
+        ),
     ],
     "02.4": [
         (1, "smallest"),
@@ -225,6 +360,8 @@ WRONG = {
         (1 / np.sqrt(2), "square"),
         (0, "positive"),
         (2, "variance"),
+        (0.4999, "very near"),
+        *others(0.501, 0.4997, 2, 0.3, 0.75, 1.5, -0.5, 0.354, 0.433, 4, 0.125, 0.49),
     ],
     "02.5": [
         (with_two, "vector of scores"),
@@ -239,6 +376,22 @@ WRONG = {
         (no_bias, "vectors b"),
         (lambda network, x: 1.0, "compute"),
         (lambda network: 0.0, "raised TypeError"),
+        *others(
+            radius_margin,
+            divided_by(1.0001),
+            divided_by(3),
+            divided_by(-1),
+            lambda network, x: lead(scores(network, x)),
+            lambda network, x: radius(network, 0 * x),
+            lambda network, x: max(scores(network, x)) / (2**0.5 * np.prod(norms(network))),
+            lambda network, x: lead(scores(network, x)) / (2**0.5 * max(norms(network))),
+            lambda network, x: lead(scores(network, x)) / (2**0.5 * np.prod(norms(network, 1))),
+            lambda network, x: lead(scores(network, x)) / (2**0.5 * np.prod(norms(network[1:]))),
+            lambda network, x: lead(scores(network, x)) * np.prod(norms(network)),
+            lambda network, x: (
+                lead(np.abs(scores(network, x))) / (2**0.5 * np.prod(norms(network)))
+            ),
+        ),
     ],
     "02.6": [
         ((2 * SHARED, [0.11, -0.11]), "at most 1"),
@@ -248,6 +401,21 @@ WRONG = {
         ((np.eye(2), [-0.185, 0.01]), "share"),
         ((SHARED, [0.09, -0.09]), "share"),
         ((np.eye(3), [0.1, 0.1]), "shape"),
+        ((np.eye(2), (-0.1, 0.1)), "tie"),
+        *others(
+            (ROTATION, (0.2 / np.sqrt(2), 0)),
+            (ROTATION, (0.2, 0)),
+            (SHARED, (-0.11, 0.11)),
+            (np.eye(2), (0.11, -0.11)),
+            (np.eye(2), (-0.2, 0.0)),
+            (1.01 * np.eye(2), (-0.12, 0.12)),
+            (np.ones((2, 2)), (0.1, 0.1)),
+            (SHARED, (0.14, 0.14)),
+            (np.zeros((2, 2)), (0.1, 0.1)),
+            (-np.eye(2), (0.19, 0.0)),
+            ([[0, -1], [1, 0]], (0.1, 0.1)),
+            (np.eye(2), (0.19, 0.05)),
+        ),
     ],
     "02.7": [
         (slope_at_zero, "only"),
@@ -256,6 +424,20 @@ WRONG = {
         (outside, "[0, 1]"),
         (lambda t: 0.9, "not look"),
         (lambda t: [0.9], "one number"),
+        *others(
+            lambda t: 1 - 0.9 * abs(t),
+            lambda t: 0.9 if t < 0.15 else 0.1,
+            lambda t: 0.5,
+            lambda t: 0.7 if t != 0.0 else 0.5,
+            lambda t: 0.6 + 0.3 * np.cos(t),
+            lambda t: 0.51,
+            lambda t: -0.1 if abs(t - 0.05) < 0.01 else 0.9,
+            lambda t: np.exp(-(t**2)),
+            lambda t: 0.9 - 0.5 * (0.2 < abs(t) < 0.3),
+            lambda t: 0.6 - 3 * t * (abs(t) < 0.1),
+            lambda t: 0.4 if abs(t) < 0.1 else 0.9,
+            lambda t: 1.2 if t == 0 else 0.2,
+        ),
     ],
 }
 TELLS = {"02.1": "0.09", "02.2": "0.1 ", "02.3": "1 - 1/q", "02.4": "1/2", "02.6": "0.14"}

@@ -1,5 +1,6 @@
 """The checks of chapter 7 accept right answers, however written, and know the common mistakes."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from answers import (
 )
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, ndtr, ndtri
-from scipy.stats import norm
+from scipy.stats import logistic, norm
 
 from rslib import certificates
 from rslib.exercises import EXERCISES, check
@@ -92,6 +93,35 @@ def never_clear(w):
 
 
 LEAST = 0.8362888
+
+
+def vote_range_interval(p, sigma, distance):
+    """By the standard library's error function."""
+    if p in (0, 1) or distance == 0:
+        return p, p
+    z = norm.isf(1 - p) if p <= 0.5 else -norm.isf(p)
+    return tuple(0.5 * math.erfc(-(z + s * distance / sigma) / math.sqrt(2)) for s in (-1, 1))
+
+
+def vote_range_scaled(p, sigma, distance):
+    here = sigma * norm.ppf(p)
+    return norm.cdf([here - distance, here + distance], scale=sigma)
+
+
+def vote_range_complement(p, sigma, distance):
+    step = distance / sigma
+    return norm.sf(norm.isf(p) + step), norm.sf(norm.isf(p) - step)
+
+
+def ramp(w):
+    return np.clip(0.5 + w / 4, 0, 1)
+
+
+def others(*answers):
+    """Wrong answers that no hint is written for."""
+    return [(answer, "") for answer in answers]
+
+
 RIGHT = {
     "07.1": [
         0.5 * (norm.ppf(0.9) - norm.ppf(0.2)),
@@ -99,6 +129,12 @@ RIGHT = {
         Fraction(10616, 10000),
         Decimal("1.06"),
         (sp.erfinv(sp.Rational(4, 5)) + sp.erfinv(sp.Rational(3, 5))) / sp.sqrt(2),
+        1.06158,
+        1.0615864,
+        1.061,
+        0.5 * (1.2816 + 0.8416),
+        norm.ppf(0.9) / 2 + norm.ppf(0.8) / 2,
+        norm.ppf(0.9, scale=0.5) - norm.ppf(0.2, scale=0.5),
     ],
     "07.2": [
         sp.log(p / (1 - p)),
@@ -107,15 +143,51 @@ RIGHT = {
         logit,
         lambda p: 2 * np.arctanh(2 * p - 1),
         sp.Lambda(p, sp.log(p / (1 - p))),
+        -sp.log((1 - p) / p),
+        2 * sp.atanh(2 * p - 1),
+        lambda p: math.log(p) - math.log1p(-p),
+        sp.log(p) + sp.log(1 / (1 - p)),
+        sp.log(2 * p) - sp.log(2 - 2 * p),
+        logistic.ppf,
     ],
-    "07.3": [vote_range, vote_range_special, vote_range_by_library, vote_range_sympy],
+    "07.3": [
+        vote_range,
+        vote_range_special,
+        vote_range_by_library,
+        vote_range_sympy,
+        vote_range_interval,
+        vote_range_scaled,
+        vote_range_complement,
+        lambda p, sigma, distance: np.array(vote_range(p, sigma, distance)),
+        lambda p, s, r: (ndtr(ndtri(p) - r / s), ndtr(ndtri(p) + r / s)),
+        lambda p, s, r: sorted(vote_range(p, s, r)),
+    ],
     "07.4": [
         (half_line, 2.0, 3.0),
         (half_line, -3, -2),
         [lambda w: np.where(w < 1, 1, 0), sp.Integer(4), 5.5],
         (lambda w: (w > 0) & (w < 50), 2.5, np.float64(2.6)),
+        (half_line, 9.0, 10.0),
+        (half_line, 2.0, 30.0),
+        (half_line, 40.0, 90.0),
+        (half_line, 2.0, 2.0001),
+        (half_line, 1.7, 1.70001),
+        (lambda w: w > 1, 4.0, 3.0),
+        (lambda w: np.where(np.abs(w) < 1, 1, 0), 4.0, 5.0),
+        (lambda w: norm.cdf(20 * w), 3.0, 4.0),
     ],
-    "07.5": [LEAST, 0.836, Fraction(836, 1000), sp.Float("0.83629")],
+    "07.5": [
+        LEAST,
+        0.836,
+        Fraction(836, 1000),
+        sp.Float("0.83629"),
+        0.8363,
+        0.83629,
+        Decimal("0.836"),
+        1 - (2 * norm.cdf(0.20664) - 1),
+        2 * norm.sf(0.20664),
+        sp.Float(0.8363),
+    ],
 }
 # Each wrong answer with a word of the hint that it must get.
 WRONG = {
@@ -126,6 +198,8 @@ WRONG = {
         (0.8773, "global"),
         (4.2463, "solve"),
         (0.7, "insert"),
+        (1.063, "rounded down"),
+        *others(0.61, 0.4233, 0.64, 0.35, 1.4, 0.175, 1.5, 0.9, 1.2816, 2.5, 0.42, 1.07),
     ],
     "07.2": [
         (sp.log(p / (1 - p)) + 1, "constant"),
@@ -135,9 +209,23 @@ WRONG = {
         (norm.ppf, "Gaussian"),
         (expit, "undoes"),
         (sp.log(p), "which derivative"),
-        (sp.integrate(1 / (p * (1 - p)), p), "not real"),
+        (sp.integrate(1 / (p * (1 - p)), p), "not a real"),
         (sp.log(p) - sp.log(p - 1) + sp.I * sp.pi + 1, "constant"),
         (sp.log(p / (1 - p)) / sp.Symbol("s"), "it has s"),
+        *others(
+            sp.log(p / (1 - p)) / 2,
+            2 * sp.log(p / (1 - p)),
+            sp.log(p / (1 - p)) - 1,
+            sp.log(1 - p),
+            1 / p - 1 / (1 - p),
+            p - sp.Rational(1, 2),
+            2 * p - 1,
+            sp.atanh(2 * p - 1),
+            sp.log(p) + 1,
+            sp.asin(2 * p - 1),
+            lambda p: 1 / p + 1 / (1 - p),
+            sp.tan(sp.pi * (p - sp.Rational(1, 2))),
+        ),
     ],
     "07.3": [
         (swapped, "first"),
@@ -151,22 +239,52 @@ WRONG = {
         (lambda p, sigma, distance: p, "pair"),
         (lambda p: (0, 1), "raised TypeError"),
         (lambda p, sigma, distance: (p, p), "come back"),
+        *others(
+            lambda p, s, r: (0.0, 1.0),
+            lambda p, s, r: (p - r / s, p + r / s),
+            lambda p, s, r: (vote_range(p, s, r)[0], p),
+            lambda p, s, r: (p, vote_range(p, s, r)[1]),
+            lambda p, s, r: vote_range(p, s, r / 2),
+            lambda p, s, r: vote_range(p, s, 2 * r),
+            lambda p, s, r: vote_range(p, s**2, r),
+            lambda p, s, r: vote_range(1 - p, s, r),
+            lambda p, s, r: tuple(np.clip(vote_range(p, s, r), 0.01, 0.99)),
+            lambda p, s, r: (norm.cdf(norm.ppf(p) - r / s),),
+            lambda p, s, r: vote_range(min(max(p, 1e-3), 1 - 1e-3), s, r),
+        ),
     ],
     "07.4": [
         ((half_line, 0.0, 1.0), "steep"),
         ((lambda w: norm.cdf(w), 2.0, 3.0), "steep"),
         ((never_clear, 2.0, 4.0), "steep"),
         ((half_line, 2.0, 2.0), "differ"),
-        ((half_line, 2.0, 30.0), "unanimous"),
+        ((lambda w: np.ones(len(w)), 2.0, 30.0), "unanimous"),
+        ((half_line, 2.0, 130.0), "no further"),
         ((lambda w: 2 * half_line(w), 2.0, 3.0), "[0, 1]"),
         ((lambda w: 1.0, 2.0, 3.0), "one value a point"),
         (half_line, "tuple"),
+        *others(
+            (half_line, 1.0, 1.0001),
+            (half_line, 1.0, 1.0002),
+            (half_line, 0.5, 2.0),
+            (half_line, 1.3, 1.0),
+            (ramp, 2.0, 3.0),
+            (lambda w: norm.cdf(2 * w), 1.0, 2.0),
+            (lambda w: 0.5 + 0.5 * np.sin(w), 0.0, 1.0),
+            (lambda w: (np.abs(w) < 1).astype(float), 0, 1),
+            (lambda w: 0.001 + 0.998 * half_line(w), 3.0, 4.0),
+            (lambda w: 0 * w, 1.0, 2.0),
+            (half_line, 0.0),
+            (lambda w: -half_line(w), 2.0, 3.0),
+            (half_line, 1.2, 1.2000001),
+        ),
     ],
     "07.5": [
         (0.6109, "both at once"),
         (0.9, "smaller"),
         (norm.cdf(norm.ppf(0.9) - 0.5), "which set"),
         (0.7, "densities"),
+        *others(0.8, 0.5, 0.85, 0.81, 0.838 + 0.005, 0.73, 0.2, 0.2066, 0.95, 0.1637, 0.99, 0.834),
     ],
 }
 TELLS = {"07.1": "1.06", "07.2": "log", "07.3": "cdf", "07.5": "0.83"}
