@@ -54,7 +54,13 @@ def _in_onnx_runtime(module: nn.Module, example: Tensor, threads: int) -> Answer
     exported = io.BytesIO()
     # The exporter prints the graph of a module that it cannot express.
     with contextlib.redirect_stdout(io.StringIO()):
-        torch.onnx.export(module, (example,), exported, dynamo=False, input_names=["x"])
+        torch.onnx.export(
+            module,
+            (example,),
+            exported,  # type: ignore[arg-type]  # a file will do, says its documentation
+            dynamo=False,
+            input_names=["x"],
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
