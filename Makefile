@@ -68,9 +68,11 @@ serve: book ## serve the built book at http://127.0.0.1:8000
 run: $(READY) ## execute a chapter and store its outputs: make run CH=08 (all without CH)
 	$(BIN)/python tools/notebooks.py run $(CH)
 
-lint: $(READY) ## style of the code, form of the notebooks, schema of the workflows
+lint: $(READY) ## style, imports and types of the code, form of the notebooks, schemas
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py check
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -47,14 +50,42 @@ def _compiled(module: nn.Module, example: Tensor, threads: int) -> Answers:
     return compiled
 
 
+@contextlib.contextmanager
+def _nothing_printed_on_failure() -> Iterator[None]:
+    """Standard output as it is, but nothing on it if what is inside fails.
+
+    The exporter prints the graph of a module that it cannot express, from C++.
+    """
+    with tempfile.TemporaryFile() as printed:
+        sys.stdout.flush()
+        before = os.dup(1)
+        os.dup2(printed.fileno(), 1)
+        try:
+            yield
+        except BaseException:
+            printed.truncate(0)
+            raise
+        finally:
+            os.dup2(before, 1)
+            os.close(before)
+            printed.seek(0)
+            while piece := printed.read(2**16):
+                os.write(1, piece)
+
+
 def _in_onnx_runtime(module: nn.Module, example: Tensor, threads: int) -> Answers:
     import onnxruntime
     import torch
 
     exported = io.BytesIO()
-    # The exporter prints the graph of a module that it cannot express.
-    with contextlib.redirect_stdout(io.StringIO()):
-        torch.onnx.export(module, (example,), exported, dynamo=False, input_names=["x"])
+    with _nothing_printed_on_failure():
+        torch.onnx.export(
+            module,
+            (example,),
+            exported,  # type: ignore[arg-type]  # a file will do, says its documentation
+            dynamo=False,
+            input_names=["x"],
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors

@@ -9,9 +9,7 @@ plan.
 
 from __future__ import annotations
 
-import copy
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, replace
@@ -21,10 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rslib.backends import BACKENDS, DTYPES, Backend
+from rslib._modules import tensors
+from rslib._outputs import answers as answers_of
+from rslib._outputs import read_scores
+from rslib._preparation import function_made_ready, module_made_ready, torch_threads
+from rslib.backends import BACKENDS, DTYPES
 from rslib.noise import NoiseStream
 
-__all__ = ["Engine", "Plan"]
+__all__ = ["Engine", "Plan", "read_scores"]
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,12 @@ class Engine:
     Parameters
     ----------
     base : callable
-        From a float batch (B, \\*shape) to scores (B, num_classes). A `torch.nn.Module` is copied:
-        the copy is put in evaluation mode and prepared, the module itself is never changed.
-        Changed parameters or buffers are noticed, and the module is copied again; a change of its
-        code or of plain attributes is not.
+        From a float batch (B, \\*shape) to scores (B, num_classes) or labels (B,), in anything
+        that `read_scores` reads. A `torch.nn.Module` is copied: the copy is put in evaluation mode
+        and prepared where that leaves its scores as they are, the module itself is never changed.
+        One that cannot be copied runs itself, if it is in evaluation mode. Changed parameters or
+        buffers are noticed, and the module is copied again; a change of its code or of plain
+        attributes is not.
     num_classes : int
         Width K of the scores.
     shape : tuple of int
@@ -114,10 +118,11 @@ class Engine:
     plan : Plan
         For one, `rslib.plans.default_plan`. A module that cannot be frozen, compiled or exported
         faithfully (its trace warns, or it gives other scores on random inputs) runs with the
-        backend ``eager``; see the attribute ``plan``. Ask for ``eager`` where a module branches on
-        rare inputs: no trace shows that. What becomes of a NaN or an infinity *inside* the network
-        may differ too (a ReLU or a maximum can drop it): it is the network as prepared that
-        answers.
+        backend ``eager``; see the attribute ``plan``. Likewise a module of another number type
+        than float32 is cast only if all its tensors are of one type and its scores stay the same.
+        Ask for ``eager`` where a module branches on rare inputs: no trace shows that. What becomes
+        of a NaN or an infinity *inside* the network may differ too (a ReLU or a maximum can drop
+        it): it is the network as prepared that answers.
 
     Attributes
     ----------
@@ -126,7 +131,19 @@ class Engine:
     rows_are_independent_of_place : bool
         Whether a trial found a row's scores to be the same, to the last bit, wherever it stands
         in the batch. Where they are not, several jobs do not share forward passes, or the counts
-        of a job would depend on its neighbours. A plain function is taken at its word.
+        of a job would depend on its neighbours.
+
+    Raises
+    ------
+    ValueError
+        If the base classifier, asked about random rows, is found not to answer each row by
+        itself: the same row gets other scores among other rows or in another place, or the rows of
+        a batch share their randomness. A base classifier that is random, with fresh randomness for
+        each row, is refused with a probability of at most 10^-6. A network in training mode behind
+        a function is refused; it gets back the state that it had. Also if the scores do not fit
+        ``num_classes``, and if the tensors of a module are of number types that do not go together.
+    TypeError
+        If a module can be neither copied nor run as it is; the error says what to do.
     """
 
     def __init__(
@@ -149,67 +166,44 @@ class Engine:
     def _prepare(self) -> None:
         """Make ready, or raise and change nothing: what was stale is then still known to be."""
         plan, backend = self._asked, BACKENDS[self._asked.backend]
-        dtype = getattr(torch, backend.dtypes[plan.dtype])
-        noisy = torch.zeros((plan.rows, *self.shape), dtype=torch.float32, device=self.device)
-        if not isinstance(self.base, nn.Module):
-            self.plan, self._noisy, self._copy = plan, noisy, None
-            self.rows_are_independent_of_place = True
-            self._forward = lambda batch: self.base(batch.to(dtype))
-            return
-        for name, module in self.base.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
-                raise ValueError(
-                    f"base must answer each row by itself, got batch statistics in {name or 'base'}"
+        example = torch.zeros((plan.rows, *self.shape), dtype=torch.float32, device=self.device)
+        copied_from = None
+        with _preparing(self.base), torch_threads(plan.threads):
+            if isinstance(self.base, nn.Module):
+                if backend.for_functions:
+                    raise ValueError(
+                        f"backend {backend.name!r} is for plain functions, got a torch module"
+                    )
+                if reason := backend.missing():
+                    raise ValueError(reason)
+                copied_from = {k: t.detach().clone() for k, t in tensors(self.base).items()}
+                ready = module_made_ready(
+                    self.base, example, self.num_classes, backend, plan.dtype, plan.threads
                 )
-        if backend.for_functions:
-            raise ValueError(f"backend {backend.name!r} is for plain functions, got a torch module")
-        if reason := backend.missing():
-            raise ValueError(reason)
-        copied = copy.deepcopy(self.base)
-        ready = copy.deepcopy(copied).to(self.device, dtype).eval().requires_grad_(False)
-        with _threads(plan.threads):
-            faster = None
-            if backend.is_recorded and not backend.channels_last:
-                faster = _recorded(backend, ready, noisy, plan.threads)
-            if faster is None and len(self.shape) == 3 and self.shape[0] > 1:
-                # What torch's convolutions want; with one channel it is the same.
-                ready = ready.to(memory_format=torch.channels_last)
-                noisy = noisy.to(memory_format=torch.channels_last)
-            if backend.is_recorded and backend.channels_last:
-                faster = _recorded(backend, ready, noisy.to(dtype), plan.threads)
-            if faster is None:
-                plan, faster = replace(plan, backend="eager"), ready
-
-            def forward(batch: Tensor) -> Tensor:
-                return faster(batch.to(dtype))
-
-            independent = _answers_rows_alike(forward, noisy)
-        self.plan, self._noisy, self._copy, self._forward = plan, noisy, copied, forward
+                independent = ready.rows_are_independent_of_place()
+                copied_from = copied_from if ready.is_copy else None
+            else:
+                ready, independent = function_made_ready(
+                    self.base, example, self.num_classes, backend, plan.dtype
+                )
+        name = str(ready.dtype).removeprefix("torch.")
+        if plan.dtype == "float32" and name in DTYPES:
+            plan = replace(plan, dtype=name)  # a module that a cast would change keeps its own
+        self.plan = replace(plan, backend=ready.backend.name)
+        self._ready, self._noisy, self._copied_from = ready, ready.example, copied_from
         self.rows_are_independent_of_place = independent
 
     def _is_stale(self) -> bool:
         """Whether the module's parameters and buffers are no longer those that were copied."""
-        if self._copy is None:
+        if self._copied_from is None or not isinstance(self.base, nn.Module):
             return False
-        now, then = ({**dict(m.named_parameters()), **dict(m.named_buffers())}
-                     for m in (self.base, self._copy))  # fmt: skip
+        now, then = tensors(self.base), self._copied_from
         return now.keys() != then.keys() or not all(torch.equal(now[k], then[k]) for k in now)
 
     def forward(self) -> Tensor:
         """One forward pass over the buffer as it stands: scores (rows, K), checked for shape."""
-        with torch.inference_mode(), _threads(self.plan.threads):
-            return self._scores()
-
-    def _scores(self) -> Tensor:
-        scores = self._forward(self._noisy)
-        expected = (self.plan.rows, self.num_classes)
-        if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
-            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-            raise ValueError(
-                f"num_classes is {self.num_classes}: the base classifier must return scores of "
-                f"shape {expected}, got {found}"
-            )
-        return scores
+        with self._ready.mode(), torch_threads(self.plan.threads):
+            return self._ready.scores(self._noisy)
 
     def count(self, stream: NoiseStream, n: int) -> np.ndarray:
         """Classify n noisy copies and count the answers.
@@ -313,18 +307,20 @@ class Engine:
         ones = torch.ones(self.plan.rows, dtype=torch.int64, device=self.device)
         lowest, highest = torch.zeros(2, device=self.device)
         done = 0
-        with torch.inference_mode(), _threads(self.plan.threads):
-            for parts in _passes(
-                [n for _, n in jobs], self.plan.rows, self.rows_are_independent_of_place
-            ):
-                # The rows that a short last pass leaves over keep older noise and are not counted.
+        alone = not self.rows_are_independent_of_place
+        with self._ready.mode(), torch_threads(self.plan.threads):
+            for parts in _passes([n for _, n in jobs], self.plan.rows, not alone):
+                # The rows that a short last pass leaves over are not counted.
                 for job, start, stop in parts:
                     jobs[job][0].fill(self._noisy[start:stop])
-                scores = self._scores()[: parts[-1][2]]
-                # Both carry a NaN on; on the CPU this is eight times as fast as isfinite.
-                low, high = scores.float().aminmax()
-                lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
-                found = scores.argmax(1)
+                if alone:
+                    self._noisy[parts[-1][2] :] = 0  # or they would be another job's
+                scores = self._ready.scores(self._noisy).to(self.device)[: parts[-1][2]]
+                if scores.dtype.is_floating_point:
+                    # Both carry a NaN on; on the CPU this is eight times as fast as isfinite.
+                    low, high = scores.float().aminmax()
+                    lowest, highest = torch.minimum(lowest, low), torch.maximum(highest, high)
+                found = answers_of(scores)
                 for job, start, stop in parts:
                     counts[job].scatter_add_(0, found[start:stop], ones[start:stop])
                 if answers is not None:
@@ -356,63 +352,17 @@ def _passes(
         yield parts
 
 
-def _answers_rows_alike(forward: Callable[[Tensor], Tensor], example: Tensor) -> bool:
-    """Whether the scores of a row are the same, bit for bit, wherever it stands in the batch."""
-    generator = torch.Generator(example.device).manual_seed(0)
-    probe = torch.empty_like(example).uniform_(generator=generator)
-    moved = torch.empty_like(example).copy_(probe.roll(1, 0))
-    with torch.inference_mode():
-        here, there = forward(probe), forward(moved)
-    if not isinstance(here, Tensor) or here.dim() != 2:
-        return True  # that is refused where scores are used
-    return torch.equal(here.roll(1, 0), there)
-
-
-_TRACING = threading.RLock()  # warnings are recorded for the whole process
-
-
-def _recorded(backend: Backend, ready: nn.Module, example: Tensor, threads: int) -> Callable | None:
-    """The module as this backend runs it, or None where it is not the same function then.
-
-    A trace is a recording: a module that branches on its input makes the tracer warn, one that
-    draws random numbers outside torch gives other scores the next time. Both stay eager.
-    """
-    generator = torch.Generator(example.device).manual_seed(0)
-    probes = [
-        draw(example.shape, generator=generator, device=example.device).to(example)
-        for draw in (torch.rand, torch.randn, torch.rand, torch.randn)
-    ]
-    # Larger, and whole numbers: on a grid values tie, and a tie may be broken in another way.
-    probes[2:] = [(4 * probe).round() for probe in probes[2:]]
-    with _TRACING, torch.no_grad(), warnings.catch_warnings(record=True) as caught:
-        # As an error the warning may get lost on its way out of the tracer.
-        warnings.simplefilter("always")
-        try:
-            faster = backend.prepare(ready, example, threads)
-            if any(issubclass(one.category, torch.jit.TracerWarning) for one in caught):
-                return None
-            for probe in probes:
-                # As in use: a compiled function would be compiled anew without.
-                with torch.inference_mode():
-                    expected, found = ready(probe).float(), faster(probe).float()
-                tolerance = 1e-4 if example.dtype == torch.float32 else 5e-2
-                if not (expected - found).abs().max() <= tolerance * expected.abs().max():
-                    return None
-        except torch.OutOfMemoryError:
-            raise
-        except Exception:  # whatever keeps the module from being followed, eager mode still works
-            return None
-    return faster
+# The base classifiers that this thread is asking what they answer, so as to make them ready.
+_ASKED = threading.local()
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
+def _preparing(base: Callable) -> Iterator[None]:
+    asked = vars(_ASKED).setdefault("bases", set())
+    if id(base) in asked:
+        raise RuntimeError("base must not certify with the classifier that calls it")
+    asked.add(id(base))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        asked.remove(id(base))

@@ -161,7 +161,8 @@ class _Trials:
         for group in [plans] if self._takes_turns else [[plan] for plan in plans]:
             engines = [engine for engine in map(self._ready, group) if engine]
             copies = max(plan.rows for plan in plans)
-            began, turns = time.perf_counter(), []
+            began = time.perf_counter()
+            turns: list[list[float]] = []
             while len(turns) < self._repeats or (
                 len(turns) < 15 and time.perf_counter() - began < 1
             ):
