@@ -295,7 +295,8 @@ def _beta_quantile(
     x = np.empty(upper.shape)
     for is_upper in (False, True):
         side = upper == is_upper
-        x[side] = _tail_root(a[side], b[side], tail[side], is_upper)
+        if side.any():
+            x[side] = _tail_root(a[side], b[side], tail[side], is_upper)
     return x
 
 

@@ -83,6 +83,12 @@ MUTANTS = {
     "k + 1 for k": Mutant(
         "_lower_and_complement", "successes = np.maximum(k, 1)", "successes = np.minimum(k + 1, n)"
     ),
+    "two steps to the root, wherever they lead": Mutant(
+        "_tail_root", "left = left[~done]", "left = left[:0]"
+    ),
+    "a step beyond what is known": Mutant(
+        "_tail_root", "np.where(done | good, at + step,", "np.where(True, at + step,"
+    ),
     "selection samples used again": Mutant(
         "SmoothedClassifier.certify_many.found",
         "(Purpose.ESTIMATION, n)\n",

@@ -9,7 +9,9 @@ can be computed from the binomial law, the share must also be near that: a certi
 timid fails too.
 
 Each check that a share agrees with a probability fails by chance with probability below 1e-6
-(normal deviate beyond 5, two-sided 5.7e-7), at these fixed seeds or not at all.
+(normal deviate beyond 5, two-sided 5.7e-7), at these fixed seeds or not at all. Where alpha is
+large, it is so that a thousand runs tell alpha from its half and its double: each such check is
+also run on a certifier that was given those, and on one that never errs, and must refuse them.
 """
 
 import math
@@ -19,9 +21,9 @@ import pytest
 import torch
 from scipy.optimize import brentq
 from scipy.special import ndtr
-from scipy.stats import binom
+from scipy.stats import beta, binom, multinomial
 
-from rslib import confidence, sequential
+from rslib import certificates, confidence, sequential
 from rslib.decisions import ABSTAIN
 from rslib.engine import Plan
 from rslib.smoothing import SmoothedClassifier
@@ -57,6 +59,26 @@ def agree(found, runs, probability):
     return abs(found / runs - probability) <= 5 * error
 
 
+def half_space(cells):
+    """Distance to the boundary, and the probability of the class that x = 0 is in."""
+    distance = (cells - 0.5) * STEP
+    return distance, ndtr(distance / 0.5)
+
+
+def half_space_runs(cells, n0, n, alpha, runs):
+    """How many certificates, bounds and selections were wrong."""
+    distance, p_a = half_space(cells)
+    g = classifier(slabs(-distance), 2, "0.5", n)
+    x, false, failed_bounds, wrong_selection = np.zeros(1), 0, 0, 0
+    for index in range(runs):
+        c = g.certify(x, n0, n, alpha, index=index)
+        picked = int(np.argmax(c.selection_counts))
+        wrong_selection += picked == 0
+        failed_bounds += c.p_a_lower > (1 - p_a, p_a)[picked]
+        false += c.label == 0 or (c.label == 1 and c.radius > distance)
+    return false, failed_bounds, wrong_selection
+
+
 @pytest.mark.parametrize(
     "runs",
     [FEW, pytest.param(MANY // 3 + 1, marks=pytest.mark.slow)],
@@ -65,52 +87,84 @@ def agree(found, runs, probability):
 @pytest.mark.parametrize("cells", [1, 4, 10])
 def test_certify_half_space(runs, cells):
     """The radius may exceed the distance to the half-space with probability alpha at most."""
-    sigma, n0, n, alpha = 0.5, 20, 60, 0.05
-    distance = (cells - 0.5) * STEP
-    p_a = ndtr(distance / sigma)
-    g = classifier(slabs(-distance), 2, "0.5", n)
-    x, false, wrong_selection = np.zeros(1), 0, 0
-    for index in range(runs):
-        c = g.certify(x, n0, n, alpha, index=index)
-        wrong_selection += c.selection_counts[0] > n0 / 2
-        false += c.label == 0 or (c.label == 1 and c.radius > distance)
+    n0, n, alpha = 20, 60, 0.3
+    p_a = half_space(cells)[1]
+    false, failed_bounds, wrong_selection = half_space_runs(cells, n0, n, alpha, runs)
     # Exactly: class 1 selected and its count too high, or class 0 selected and certified at all.
     k = np.arange(n + 1)
-    bounds = confidence.lower_bound(k, n, alpha)
-    selected = binom.sf(n0 // 2, n0, p_a)
-    too_high = binom.pmf(k, n, p_a)[bounds > p_a].sum()
+    bounds = beta.ppf(alpha, k, n - k + 1)  # NaN at k = 0: no bound, never above anything
+    selected = binom.sf(n0 // 2, n0, p_a)  # ties go to class 0
+    too_high, too_high_of_0 = (binom.pmf(k, n, p)[bounds > p].sum() for p in (p_a, 1 - p_a))
     certified_wrong = binom.pmf(k, n, 1 - p_a)[bounds > 0.5].sum()
     exact = selected * too_high + (1 - selected) * certified_wrong
-    assert exact <= alpha
+    exact_bounds = selected * too_high + (1 - selected) * too_high_of_0
+    assert exact <= alpha and alpha / 2 < exact_bounds <= alpha
     assert agree(false, runs, exact)
-    assert agree(wrong_selection, runs, binom.sf(n0 // 2, n0, 1 - p_a))
+    assert agree(failed_bounds, runs, exact_bounds)
+    assert agree(wrong_selection, runs, 1 - selected)
+    for wrong in (alpha / 2, 2 * alpha) if runs == FEW and cells == 4 else ():
+        assert not agree(half_space_runs(cells, n0, n, wrong, runs)[1], runs, exact_bounds)
+    assert not agree(0, runs, exact_bounds)
+
+
+LEFT, RIGHT = -2.5 * STEP, 3.5 * STEP
+SLABS = np.array([ndtr(LEFT / 0.25), ndtr(RIGHT / 0.25) - ndtr(LEFT / 0.25), ndtr(-RIGHT / 0.25)])
+
+
+def two_sided_runs(n0, n, alpha, runs):
+    """How many certificates were false, and how often a bound on winner or runner-up failed."""
+    g = classifier(slabs(LEFT, RIGHT), 3, "0.25", n)
+
+    def lead(x):
+        return 1 - 2 * ndtr((LEFT - x) / 0.25) - ndtr((x - RIGHT) / 0.25)
+
+    distance = -brentq(lead, LEFT, 0.0)  # class 0 overtakes class 1 before class 2 does
+    x, false, failed_bounds = np.zeros(1), 0, 0
+    for index in range(runs):
+        c = g.certify(x, n0, n, alpha, index=index, two_sided=True)
+        picked = int(np.argmax(c.selection_counts))
+        rivals = np.delete(SLABS, picked).max()
+        failed_bounds += c.p_a_lower > SLABS[picked] or c.p_b_upper < rivals
+        false += c.label in (0, 2) or (c.label == 1 and c.radius > distance)
+    return false, failed_bounds
+
+
+def three_counts(n):
+    """Every way in which n samples fall into three classes, and its probability."""
+    first, second = (a.ravel() for a in np.mgrid[: n + 1, : n + 1])
+    rows = np.stack([first, second, n - first - second])[:, first + second <= n].T
+    return rows, multinomial.pmf(rows, n, SLABS)
+
+
+def chance_that_a_bound_fails(n0, n, alpha):
+    """Exactly, over all counts of both stages, with SciPy's beta quantiles."""
+    selections, chance = three_counts(n0)
+    picked = np.bincount(selections.argmax(axis=1), chance, minlength=3)
+    counts, chance = three_counts(n)
+    k = np.arange(n + 1)
+    lower = np.nan_to_num(beta.ppf(alpha / 2, k, n - k + 1))
+    upper = np.nan_to_num(beta.ppf(1 - alpha / 2, k + 1, n - k), nan=1.0)
+    total = 0.0
+    for label in range(3):
+        others = [c for c in range(3) if c != label]
+        failed = lower[counts[:, label]] > SLABS[label]
+        failed |= upper[counts[:, others].max(axis=1)] < SLABS[others].max()
+        total += picked[label] * chance[failed].sum()
+    return total
 
 
 @counts_of_runs
 def test_certify_two_sided(runs):
     """Three slabs: the bound on the winner fails, or that on the runner-up, at most at alpha."""
-    sigma, n0, n, alpha = 0.25, 10, 80, 0.1
-    left, right = -2.5 * STEP, 3.5 * STEP
-    p = np.array([ndtr(left / sigma), 0.0, ndtr(-right / sigma)])
-    p[1] = 1 - p.sum()
-    g = classifier(slabs(left, right), 3, "0.25", n)
-
-    def lead(x):
-        return 1 - 2 * ndtr((left - x) / sigma) - ndtr((x - right) / sigma)
-
-    distance = -brentq(lead, left, 0.0)  # class 0 overtakes class 1 before class 2 does
-    x, false, failed_bounds = np.zeros(1), 0, 0
-    for index in range(runs):
-        c = g.certify(x, n0, n, alpha, index=index, two_sided=True)
-        picked = int(np.argmax(c.selection_counts))
-        rivals = np.delete(p, picked).max()
-        failed_bounds += c.p_a_lower > p[picked] or c.p_b_upper < rivals
-        false += c.label in (0, 2) or (c.label == 1 and c.radius > distance)
-    error = math.sqrt(alpha * (1 - alpha) / runs)
-    print(f"false {false / runs:.5f}, failed bounds {failed_bounds / runs:.5f}, alpha {alpha}")
+    n0, n, alpha = 10, 80, 0.4
+    exact = chance_that_a_bound_fails(n0, n, alpha)
+    assert alpha / 2 < exact <= alpha
+    false, failed_bounds = two_sided_runs(n0, n, alpha, runs)
     assert false <= failed_bounds
-    assert failed_bounds / runs <= alpha + 5 * error
-    assert failed_bounds / runs >= alpha / 10, "so timid that a factor two would go unseen"
+    assert agree(failed_bounds, runs, exact)
+    for wrong in (alpha / 2, 2 * alpha) if runs == FEW else ():
+        assert not agree(two_sided_runs(n0, n, wrong, runs)[1], runs, exact)
+    assert not agree(0, runs, exact)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +172,7 @@ def test_certify_two_sided(runs):
 )
 def test_certify_disc(runs):
     """A disc in the plane, its true radius found by integrating the grid classifier exactly."""
-    sigma, n0, n, alpha = 0.25, 20, 40, 0.05
+    sigma, n0, n, alpha = 0.25, 20, 40, 0.3
     reach = 6
     k = np.arange(-40, 41)
     inside = (k[:, None] ** 2 + k[None, :] ** 2) <= reach**2
@@ -262,24 +316,71 @@ def test_certify_at_many_radii(runs):
     assert right > runs / 10
 
 
-@runs_of(10)
-def test_radius_loss(runs):
-    """A radius beyond the distance is certified with probability alpha at most.
+BEYOND = 11.5 * STEP  # the distance to the other class
 
-    The check fails by chance with probability below 3e-7 (five standard errors, one-sided).
-    """
-    n0, n, alpha = 20, 120, 0.05
-    distance = 3.5 * STEP
-    g = classifier(slabs(-distance), 2, "0.5", n)
+
+def radius_loss_runs(n0, n, alpha, loss, runs):
+    """How many certificates reach beyond the distance, and the samples that all runs drew."""
+    g = classifier(slabs(-BEYOND), 2, "0.5", n)
     x, false, samples = np.zeros(1), 0, 0
     for index in range(runs):
-        c = g.certify(x, n0, n, alpha, index=index, radius_loss=0.05)
-        false += c.label == 0 or c.radius > distance
+        c = g.certify(x, n0, n, alpha, index=index, radius_loss=loss)
+        false += c.label == 0 or c.radius > BEYOND
         samples += c.samples
-    error = math.sqrt(alpha * (1 - alpha) / runs)
-    print(f"false {false / runs:.5f}, alpha {alpha}, mean samples {samples / runs:.1f} of {n}")
-    assert alpha / 20 < false / runs <= alpha + 5 * error
-    assert samples < runs * n
+    return false, samples
+
+
+def chance_of_too_large_a_radius(p, p_a, n, alpha, loss):
+    """Exactly, over all paths: a run that ends with a bound above p_a, for successes of chance p.
+
+    It stops when the radius is within the loss of the one that n samples would give at this share
+    of successes, and when n samples would certify nothing.
+    """
+    sigma, need = 0.5, sequential.least_successes(0.5, n, alpha)
+    alive, wrong, last = np.ones(1), 0.0, 0
+    for t in sequential.looking_times(n):
+        alive = np.convolve(alive, binom.pmf(np.arange(t - last + 1), t - last, p))
+        k, last = np.arange(t + 1), t
+        fixed = np.maximum(confidence.lower_bound(k * n // t, n, alpha), 0.5)
+        goal = np.maximum(certificates.certified_radius(fixed, sigma) - loss, 0)
+        stops = sequential.is_above(k, t, ndtr(goal / sigma), n, alpha)
+        stops |= sequential.is_hopeless(k, t, need, n, alpha) | (t == n)
+        for at in np.flatnonzero(stops & (alive > 0)):
+            bound = sequential.stopped_lower_bound(int(at), int(t), n, alpha)
+            wrong += alive[at] * (bound > p_a)
+        alive = np.where(stops, 0.0, alive)
+    return wrong
+
+
+LOSS = {"n0": 20, "n": 60, "alpha": 0.45, "loss": 0.1}
+
+
+def chance_of_a_false_radius(n0, n, alpha, loss):
+    p_a = ndtr(BEYOND / 0.5)
+    selected = binom.sf(n0 // 2, n0, p_a)  # ties go to class 0, for which any radius is too large
+    of_1 = chance_of_too_large_a_radius(p_a, p_a, n, alpha, loss)
+    of_0 = chance_of_too_large_a_radius(1 - p_a, 0.5, n, alpha, loss)
+    return selected * of_1 + (1 - selected) * of_0
+
+
+@runs_of(10)
+def test_radius_loss(runs):
+    """A radius beyond the distance is certified with probability alpha at most."""
+    exact = chance_of_a_false_radius(**LOSS)
+    assert LOSS["alpha"] / 10 < exact <= LOSS["alpha"]
+    false, samples = radius_loss_runs(**LOSS, runs=runs)
+    assert agree(false, runs, exact)
+    assert samples < runs * LOSS["n"]
+    assert not agree(0, runs, exact)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_radius_loss_tells_alpha_from_its_half_and_its_double(factor):
+    """The check above refuses a certifier that was given another alpha."""
+    wrong = LOSS | {"alpha": factor * LOSS["alpha"]}
+    false, _ = radius_loss_runs(**wrong, runs=FEW)
+    assert not agree(false, FEW, chance_of_a_false_radius(**LOSS))
 
 
 def test_peeking_with_clopper_and_pearson_would_be_seen(monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.stats import chi2, norm
 
-from rslib.noise import GridGaussian, Purpose
+from rslib.noise import GridGaussian, Purpose, streams
 
 LEVEL = 1e-6
 RATIOS = ["1/2", "4", "153/5", "255/4", "255"]
@@ -135,14 +135,57 @@ def test_coordinates_are_independent(ratio, lag):
     assert p_value_of_pairs(pairs[:, 0], pairs[:, 1], mass) > LEVEL
 
 
+OTHERS = ({"index": 1}, {"seed": 2027}, {"purpose": Purpose.SELECTION}, {"index": 2**32})
+
+
+def p_values_of_streams(ratio, key):
+    """Two streams coordinate by coordinate, and each a row behind the other: 10^6 pairs each."""
+    (one, mass), (other, _) = grouped(ratio, 1_024_000), grouped(ratio, 1_024_000, **key)
+    row = 64
+    return [
+        p_value_of_pairs(one, other, mass),
+        p_value_of_pairs(one[row:], other[:-row], mass),
+        p_value_of_pairs(one[:-row], other[row:], mass),
+    ]
+
+
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_streams_are_independent(ratio):
-    """Neighbouring examples, seeds and purposes, coordinate by coordinate: 10^6 pairs each."""
-    group, mass = grouped(ratio, 1_024_000)
-    others = ({"index": 1}, {"seed": 2027}, {"purpose": Purpose.SELECTION}, {"index": 2**32})
-    for key in others:
-        other, _ = grouped(ratio, 1_024_000, **key)
-        assert p_value_of_pairs(group, other, mass) > LEVEL
+    """Neighbouring examples, seeds and purposes."""
+    for key in OTHERS:
+        assert min(p_values_of_streams(ratio, key)) > LEVEL
+
+
+def p_value_of_blocks(ratio):
+    """The first block of a stream and its second, coordinate by coordinate: 2 million draws."""
+    group, mass = grouped(ratio, 2 * streams.BLOCK_VALUES)
+    return p_value_of_pairs(*group.reshape(2, -1), mass)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_blocks_are_independent(ratio):
+    assert p_value_of_blocks(ratio) > LEVEL
+
+
+def test_pairs_see_blocks_that_repeat(monkeypatch):
+    """The same test refuses a sampler that opens each block with the generators of the first."""
+    of_parts = streams.seed_sequence
+    monkeypatch.setattr(streams, "seed_sequence", lambda *key: of_parts(*key[:3], 0, *key[4:]))
+    assert p_value_of_blocks("4") < LEVEL
+
+
+@pytest.mark.parametrize("rows", [-1, 0, 1])
+def test_pairs_see_a_stream_that_is_another_one_shifted(monkeypatch, rows):
+    """The same test refuses a next example whose noise is this one's, a row earlier or later."""
+    of_stream = GridGaussian.stream
+
+    def shifted(self, prepared, seed, purpose, index):
+        stream = of_stream(self, prepared, seed, purpose, 0)
+        stream.fill(torch.empty(1 + rows * index, *prepared.shape))
+        return stream
+
+    monkeypatch.setattr(GridGaussian, "stream", shifted)
+    assert min(p_values_of_streams("4", {"index": 1})) < LEVEL
 
 
 def test_pairs_see_a_shared_stream():
