@@ -9,9 +9,12 @@ a row's scores do not depend on where it stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from rslib import sequential
@@ -19,7 +22,7 @@ from rslib.decisions import Rule
 from rslib.engine import Engine
 from rslib.noise import NoiseStream, Purpose
 
-__all__ = ["Example", "count_all", "count_until_stopped"]
+__all__ = ["Example", "count_all", "count_until_stopped", "naming_x"]
 
 # A group that shares forward passes fills this many: little of the last one is lost.
 _PASSES_SHARED = 8
@@ -48,6 +51,46 @@ class Example:
     cost: float
     engine: Callable[[], Engine]
     stream: Callable[[Purpose], NoiseStream]
+
+
+@contextmanager
+def naming_x(shape: tuple[int, ...]) -> Iterator[None]:
+    """What the base classifier raises on copies of x becomes a ValueError that names x.
+
+    Most often it is the first to notice that x has a batch axis, or channels that it does not
+    take. What the library itself raises stays as it is, and so does want of memory.
+    """
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if not _is_from_base(error):
+            raise
+        raise ValueError(
+            "x must be one example, without a batch axis, that base takes, got one of shape "
+            f"{tuple(shape)}, on whose copies it raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_from_base(error: Exception) -> bool:
+    """Whether it came out of a call of the base classifier, not of what is done to prepare one."""
+    names = [
+        (frame.f_globals.get("__name__", ""), frame.f_code.co_name)
+        for frame, _ in walk_tb(error.__traceback__)
+    ]
+    ours = [
+        module.startswith("rslib.") and not module.startswith("rslib.models") for module, _ in names
+    ]
+    below = names[len(ours) - ours[::-1].index(True) :]
+    if not below:
+        return False
+    module, function = below[0]
+    return function == "_wrapped_call_impl" or module.split(".")[0] not in (
+        "torch",
+        "numpy",
+        "copy",
+    )
 
 
 def count_all(
@@ -92,11 +135,12 @@ def _count_together(
         return
     jobs = [(one.stream(purpose), n) for one in group for purpose, n in wanted]
     try:
-        counts = group[0].engine().count_each(jobs)
+        with naming_x(group[0].prepared.shape):
+            counts = group[0].engine().count_each(jobs)
     except ValueError:
         if len(group) == 1:
             raise
-        for one in group:  # those before the one with scores that are not finite
+        for one in group:  # those before the one that the error is about
             yield from _count_together([one], wanted)
         return
     yield from zip(group, counts.reshape(len(group), len(wanted), -1), strict=True)
@@ -104,7 +148,7 @@ def _count_together(
 
 def count_until_stopped(
     examples: Iterator[Example], n0: int, n: int, rule: Callable[[Example], Rule]
-) -> Iterator[tuple[Example, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Example, np.ndarray, np.ndarray, int]]:
     """Count the answers on n0 selection copies of every example, and on others until a rule stops.
 
     Runs go side by side where the forward passes are wide enough for several: each takes its
@@ -121,9 +165,11 @@ def count_until_stopped(
 
     Yields
     ------
-    Example, numpy.ndarray, numpy.ndarray
+    Example, numpy.ndarray, numpy.ndarray, int
         Every example, in order, with the counts of its selection and of its estimation, int64 (K,)
-        each. The latter are those of the first of n copies at which the rule says to stop.
+        each, and how many estimation copies were drawn: the first of n, up to the look at which
+        the rule says to stop. The counts are those at the last look that showed more; of all drawn
+        where none did.
     """
     active: list[_Run] = []
     waiting: list[_Run] = []  # in order; the first is the next to be handed out
@@ -143,13 +189,15 @@ def count_until_stopped(
         together = [run for run in active if run.engine is active[0].engine]
         jobs = [run.jobs(len(together)) for run in together]
         if together:
-            answers = iter(together[0].engine.answers_each([job for one in jobs for job in one]))
+            with naming_x(together[0].example.prepared.shape):
+                found = together[0].engine.answers_each([job for one in jobs for job in one])
+            answers = iter(found)
         for run, asked in zip(together, jobs, strict=True):
             run.take([next(answers) for _ in asked])
         active = [run for run in active if not run.done]
         while waiting and waiting[0].done:
             run = waiting.pop(0)
-            yield run.example, run.selection, run.counts
+            yield run.example, run.selection, run.rests_on, int(run.counts.sum())
     if errors:
         raise errors[0]
 
@@ -167,7 +215,9 @@ class _Run:
 
     def __init__(self, example: Example, n0: int, n: int, rule: Rule) -> None:
         self.example, self.engine = example, example.engine()
-        self.selection = self.counts = np.zeros(self.engine.num_classes, dtype=np.int64)
+        none = np.zeros(self.engine.num_classes, dtype=np.int64)
+        self.selection = self.counts = none  # of all copies that were drawn
+        self.rests_on = none  # at the last look that showed more
         self.done = False
         self._streams = [example.stream(of) for of in (Purpose.SELECTION, Purpose.ESTIMATION)]
         self._n0, self._n, self._rule = n0, n, rule
@@ -196,16 +246,23 @@ class _Run:
 
     def take(self, answers: list[np.ndarray]) -> None:
         """Count the answers, up to the first look at which the rule says to stop."""
-        classes = self.engine.num_classes
         if not self._drawn:
-            self.selection = np.bincount(answers.pop(0), minlength=classes)
+            self.selection = self._counted(answers.pop(0))
         (found,) = answers
         label, end = np.argmax(self.selection), self._drawn + len(found)
         looks = self._looks[(self._looks > self._drawn) & (self._looks <= end)]
         k = self.counts[label] + np.cumsum(found == label)[looks - self._drawn - 1]
-        stops = looks[self._rule(k, looks)] if len(looks) else looks
-        if len(stops):
-            found = found[: stops[0] - self._drawn]
-        self.counts = self.counts + np.bincount(found, minlength=classes)
-        self.done = len(stops) > 0 or end == self._n
+        stops, more = self._rule(k, looks) if len(looks) else (looks > 0, looks > 0)
+        if stops.any():
+            found = found[: looks[stops][0] - self._drawn]
+        shown = looks[more & (looks <= self._drawn + len(found))]
+        if len(shown):
+            self.rests_on = self.counts + self._counted(found[: shown[-1] - self._drawn])
+        self.counts = self.counts + self._counted(found)
+        self.done = bool(stops.any()) or end == self._n
         self._drawn = end
+        if self.done and not self.rests_on.any():
+            self.rests_on = self.counts
+
+    def _counted(self, answers: np.ndarray) -> np.ndarray:
+        return np.bincount(answers, minlength=self.engine.num_classes)

@@ -8,6 +8,7 @@ the smoothed version of that classifier (chapter 12).
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import count
@@ -21,7 +22,7 @@ from rslib.decisions import Certificate, Decision, Method, Setting
 from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, GridGaussian, NoiseStream, Purpose
 from rslib.plans import default_plan
-from rslib.scheduling import Example, count_all, count_until_stopped
+from rslib.scheduling import Example, count_all, count_until_stopped, naming_x
 
 __all__ = ["SmoothedClassifier"]
 
@@ -45,8 +46,11 @@ class SmoothedClassifier:
         ``grid``: exact noise on the grid; the certificate holds in floating point.
         ``float``: float32 noise, whose certificates are not sound against a base classifier that
         looks at low bits (chapter 12).
-    seed : int
-        Fixes every draw, together with the example's ``index``.
+    seed : int, optional
+        Fixes every draw, together with the example's ``index``; from 0 to 2^63 - 1. Default: drawn
+        afresh from the operating system, kept as the attribute ``seed``, in every certificate and
+        in every decision, so that all can be made again. What is promised is promised over this
+        draw: choose the seed after the base classifier and the inputs, and not by its results.
     off_grid : {"refuse", "round"}
         Refuse an x off the grid, or certify the classifier that rounds every input to the grid
         before it smooths. That costs radius: half a cell's diagonal (a perturbed input may be
@@ -65,6 +69,12 @@ class SmoothedClassifier:
     ----------
     cohen2019, Algorithm 1 and Theorem 1; hung2019 for prediction; chapters 8 and 12.
 
+    Attributes
+    ----------
+    base, num_classes, noise, seed, off_grid, plan, device
+        As given; ``noise`` is the law, ``plan`` None where none was given. An instance can be
+        copied and pickled if ``base`` can: the copy has the same seed, and gives the same.
+
     Examples
     --------
     A base classifier that answers by the sign of the first pixel minus a half:
@@ -73,7 +83,7 @@ class SmoothedClassifier:
     >>> def base(x):
     ...     margin = x.flatten(1)[:, 0] - 0.5
     ...     return torch.stack([margin, -margin], dim=1)
-    >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255")
+    >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255", seed=0)
     >>> x = torch.ones(1, 2, 2)
     >>> g.predict(x)
     0
@@ -90,7 +100,7 @@ class SmoothedClassifier:
         step: float | str | Fraction | None = None,
         *,
         noise: str = "grid",
-        seed: int = 0,
+        seed: int | None = None,
         off_grid: str = "refuse",
         plan: Plan | None = None,
         device: str = "cpu",
@@ -98,7 +108,8 @@ class SmoothedClassifier:
         if not callable(base):
             raise TypeError(f"base must be callable, got {base!r}")
         self.num_classes = _checks.whole("num_classes", num_classes, 2)
-        self.seed = _checks.whole("seed", seed, 0)
+        seed = secrets.randbits(63) if seed is None else seed
+        self.seed = _checks.whole("seed", seed, 0, 2**63 - 1)
         if off_grid not in ("refuse", "round"):
             raise ValueError(f"off_grid must be 'refuse' or 'round', got {off_grid!r}")
         if noise == "grid":
@@ -116,6 +127,10 @@ class SmoothedClassifier:
         self.plan, self.device = plan, plan.device if plan else device
         self._engines: dict[tuple[int, ...], Engine] = {}
 
+    def __getstate__(self) -> dict:
+        """Engines are made anew where they are needed: they hold locks and compiled code."""
+        return self.__dict__ | {"_engines": {}}
+
     @property
     def sigma(self) -> Fraction:
         """Standard deviation of the noise, exact, in input units."""
@@ -126,7 +141,8 @@ class SmoothedClassifier:
         shape = tuple(shape)
         if shape not in self._engines or self._engines[shape].base is not self.base:
             plan = self.plan or default_plan(self.base, shape, self.device)
-            self._engines[shape] = Engine(self.base, self.num_classes, shape, plan)
+            with naming_x(shape):
+                self._engines[shape] = Engine(self.base, self.num_classes, shape, plan)
         return self._engines[shape]
 
     def counts(
@@ -157,6 +173,7 @@ class SmoothedClassifier:
 
     def _prepare(self, x: Tensor | np.ndarray) -> tuple[Tensor, float]:
         """x as the noise wants it, and how much radius rounding it costs."""
+        x = _as_dense(x)
         if self.off_grid == "refuse" or self.noise.step is None:
             return self.noise.prepare(x), 0.0
         nearest, _ = self.noise.nearest(x)
@@ -200,6 +217,7 @@ class SmoothedClassifier:
             step=self.noise.step,
             total_variation=self.noise.total_variation(example.prepared.numel()),
             rounding_cost=example.cost,
+            seed=self.seed,
         )
 
     def predict(
@@ -233,6 +251,11 @@ class SmoothedClassifier:
         A two-sided binomial test of the two leading counts at level alpha (Hung and Fithian 2019;
         Cohen et al. 2019, PREDICT). The n noise vectors differ from exact ones with probability at
         most n times the total variation distance, which is taken off alpha.
+
+        The probability is over the draw of the seed, for an x that was fixed before. With the seed
+        fixed, g as computed here is a function like any other: whoever chooses x in sight of its
+        answers can look for one where it errs. A classifier that goes on answering such inputs
+        needs a new seed for each.
         """
         (label,) = self.predict_many([x], n, alpha, [index])
         return label
@@ -433,7 +456,7 @@ class SmoothedClassifier:
         >>> def base(x):
         ...     margin = x.flatten(1)[:, 0] - 0.5
         ...     return torch.stack([margin, -margin], dim=1)
-        >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255")
+        >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255", seed=0)
         >>> (certificate,) = g.certify_by(RadiusLoss(0.05), [torch.ones(1, 2, 2)])
         >>> certificate.label, certificate.samples < 100_000
         (0, True)
@@ -445,7 +468,7 @@ class SmoothedClassifier:
         alpha = decisions.check_alpha(alpha, method.sequential)
         examples = self._examples(xs, indices)
 
-        def found() -> Iterator[tuple[Example, np.ndarray, np.ndarray]]:
+        def found() -> Iterator[tuple[Example, np.ndarray, np.ndarray, int]]:
             if method.sequential:
 
                 def rule(example: Example) -> decisions.Rule:
@@ -456,11 +479,11 @@ class SmoothedClassifier:
             # In the same forward passes: the second count does not wait for the first.
             wanted = (Purpose.SELECTION, n0), (Purpose.ESTIMATION, n)
             for example, (selection, counts) in count_all(examples, *wanted):
-                yield example, selection, counts
+                yield example, selection, counts, n
 
         return (
-            method.conclude(self._setting(example, n0, n, alpha), selection, counts)
-            for example, selection, counts in found()
+            method.conclude(self._setting(example, n0, n, alpha), selection, counts, drawn)
+            for example, selection, counts, drawn in found()
         )
 
     def certify_at(
@@ -503,11 +526,13 @@ class SmoothedClassifier:
         Notes
         -----
         A radius r holds where p_a is above Phi(r/sigma). `rslib.sequential.is_above` may say so at
-        any sample, `rslib.sequential.is_hopeless` that n_max samples would not; the run stops when
-        each radius has one or the other. A radius that all n_max samples would have certified is
-        given up with probability at most alpha. The sampler's total variation is added to
-        Phi(r/sigma): each draw hits the class with a probability that is larger than p_a by that
-        much at most, and the draws are independent, whenever one stops.
+        any sample, and is then believed, whatever comes later; `rslib.sequential.is_hopeless` may
+        say that n_max samples would not. The run stops when each radius has one or the other. The
+        counts kept are those that showed the largest radius, which imply the smaller ones. A radius
+        that all n_max samples would have certified is given up with probability at most alpha. The
+        sampler's total variation is added to Phi(r/sigma): each draw hits the class with a
+        probability that is larger than p_a by that much at most, and the draws are independent,
+        whenever one stops.
 
         References
         ----------
@@ -518,7 +543,7 @@ class SmoothedClassifier:
         >>> def base(x):
         ...     margin = x.flatten(1)[:, 0] - 0.5
         ...     return torch.stack([margin, -margin], dim=1)
-        >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255")
+        >>> g = SmoothedClassifier(base, num_classes=2, sigma=0.25, step="1/255", seed=0)
         >>> decision = g.certify_at(torch.ones(1, 2, 2), [0.25, 0.75])
         >>> decision.verdicts, decision.radius, decision.samples < 200
         ((True, False), 0.25, True)
@@ -562,3 +587,30 @@ class SmoothedClassifier:
             raise ValueError("radius must not be empty")
         radii = tuple(decisions.check_radius("radius", one) for one in radii)
         return self.certify_by(decisions.AtRadii(radii), xs, n0, n_max, alpha, indices)
+
+
+def _as_dense(x: Tensor | np.ndarray) -> Tensor | np.ndarray:
+    """x as the noise takes it, or a TypeError that names it.
+
+    What is left to the noise: whether it is floating, finite and on the grid.
+    """
+    if isinstance(x, Tensor):
+        if x.layout != torch.strided or x.is_quantized or x.is_meta or x.is_nested:
+            kind = "quantized" if x.is_quantized else "on meta" if x.is_meta else x.layout
+            raise TypeError(f"x must be a plain dense tensor, got one that is {kind}")
+        if x.is_floating_point() and x.dtype.itemsize < 2:
+            raise TypeError(f"x must have at least 16 bits a value, got {x.dtype}")
+        return x
+    try:
+        found = np.asarray(x)
+    except Exception as error:
+        raise TypeError(f"x must be an array of numbers, got {type(x).__name__}: {error}") from None
+    if isinstance(x, np.ma.MaskedArray) or found.dtype.kind not in "biuf":
+        kind = f"{type(x).__name__} of dtype {found.dtype}"
+        raise TypeError(f"x must be a plain dense array of floating numbers, got {kind}")
+    if not found.dtype.isnative or found.dtype.itemsize > 8:
+        raise TypeError(
+            f"x must be of a type that torch has, got {found.dtype.str}; "
+            "x.astype('float32') is, and x.astype('float64')"
+        )
+    return found

@@ -23,7 +23,9 @@ k of t answers for the class and m = t - k others, and p as above, it is
 
 and must be at least :math:`1/(0.8\,\alpha)`; or, where all n samples were taken, the binomial
 tail must be at most :math:`0.2\,\alpha`. E falls as p grows, so one value of p is enough. At which
-sample the run stopped, and why, does not matter.
+sample the run stopped, and why, does not matter. Nor does what came after it: a run that was asked
+about given radii keeps one that it has shown. Its row holds the counts at the look that showed the
+radius, and where more samples were drawn says of how many these are: ``7:60 of 284``.
 
 What it cannot know: whether the counts are those the network gave (``rslib verify --replay`` draws
 some again), and whether ``label`` is the data set's.
@@ -55,7 +57,7 @@ _HEADER = _LOG_HEADER + b"\tselection\testimation"
 _COUNTS = rb"((?:[0-9]{1,15}:[0-9]{1,15} )*[0-9]{1,15}:[0-9]{1,15})"
 _ROW = re.compile(
     rb"([0-9]{1,15})\t([0-9]{1,15})\t(-1|[0-9]{1,15})\t([0-9]{1,9}\.[0-9]{6})\t([01])\t"
-    rb"[0-9]{1,12}\.[0-9]{3}\t" + _COUNTS + rb"\t" + _COUNTS
+    rb"[0-9]{1,12}\.[0-9]{3}\t" + _COUNTS + rb"\t" + _COUNTS + rb"(?: of ([0-9]{1,15}))?"
 )
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?|[0-9]{1,30}/[0-9]{1,30}")
 _BITS = (64, 128, 256, 512)  # working precisions, tried in turn
@@ -488,6 +490,8 @@ def _check_row(raw: bytes, claims: _Claims) -> int:
     fewer = claims.method in ("radius-loss", "at")
     fewer |= claims.method == "early-abstain" and predict == -1
     estimation = _read_counts("estimation", found[7], claims.n, claims.num_classes, fewer)
+    if found[8]:
+        _check_drawn(int(found[8]), sum(estimation.values()), predict, claims)
     if (found[5] == b"1") != (predict == label):
         raise _Wrong(f"correct: must be {int(predict == label)}")
     # The lowest class on ties: ascending, and max keeps the first.
@@ -498,6 +502,16 @@ def _check_row(raw: bytes, claims: _Claims) -> int:
         raise _Wrong("radius: must be 0 where it abstains")
     _check_radius(predict == -1, radius, chosen, estimation, claims)
     return idx
+
+
+def _check_drawn(drawn: int, counted: int, predict: int, claims: _Claims) -> None:
+    """A row that says "of so many": only a radius can be shown before the last sample drawn."""
+    if claims.method != "at" or predict == -1:
+        raise _Wrong(f"estimation: {counted} of {drawn}, but all samples drawn are to be counted")
+    if not counted < drawn <= claims.n:
+        raise _Wrong(
+            f"estimation: {counted} of {drawn}, not of more and at most {claims.n} samples"
+        )
 
 
 def _check_radius(

@@ -14,8 +14,8 @@ def half_space(x):
     return torch.stack([margin, -margin, torch.full_like(margin, -9.0)], dim=1)
 
 
-def smoothed(base=half_space, **options):
-    return SmoothedClassifier(base, 3, "0.25", "1/16", **options)
+def smoothed(base=half_space, *, seed=0, **options):
+    return SmoothedClassifier(base, 3, "0.25", "1/16", seed=seed, **options)
 
 
 def several(count):

@@ -1,7 +1,9 @@
 """From counts to certificates, decisions and predictions; methods written and read. No torch."""
 
+import copy
 import json
 import math
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -37,6 +39,7 @@ SETTING = Setting(
     noise="grid",
     step=Fraction(1, 16),
     total_variation=1e-14,
+    seed=5,
 )
 FAR = replace(SETTING, total_variation=0.01)  # a sampler far worse than the true one
 PICKS_1 = [4, 16, 0]
@@ -60,7 +63,7 @@ def test_one_sided_certificate(setting):
     assert 0 < radius - c.radius < 2e-6 and c.radius == round(c.radius, 6)
     assert (c.label, c.p_b_upper, c.two_sided, c.method) == (1, None, False, "fixed")
     assert (c.counts, c.selection_counts, c.samples) == ((30, 950, 20), (4, 16, 0), 1000)
-    for name in ("sigma", "n0", "n", "alpha", "noise", "step", "total_variation"):
+    for name in ("sigma", "n0", "n", "alpha", "noise", "step", "total_variation", "seed"):
         assert getattr(c, name) == getattr(setting, name)
 
 
@@ -120,6 +123,9 @@ def test_sentences():
     assert "false with probability at most 0.01" in str(c) and "(n = 1000, sigma = 0.25" in str(c)
     floating = replace(SETTING, noise="float", step=None)
     assert "as if its noise" in str(AllSamples().conclude(floating, PICKS_1, [30, 950, 20]))
+    dear = AllSamples().conclude(replace(SETTING, rounding_cost=3.0), PICKS_1, [30, 950, 20])
+    assert (dear.label, dear.radius) == (1, 0.0)
+    assert str(dear).startswith("Class 1 at x itself, for no perturbation, false with")
     early = EarlyAbstain().conclude(SETTING, PICKS_1, [30, 20, 10])
     assert "n = 60 of at most 1000" in str(early)
 
@@ -185,9 +191,11 @@ def test_early_abstention_stops_where_n_samples_are_hopeless(setting):
     need = sequential.least_successes(p, 1000, 0.01, sequential=False)
     k, t = np.array([40, 100, 200, 249]), np.array([100, 300, 500, 500])
     expected = sequential.is_hopeless(k, t, need, 1000, 0.01)
-    assert rule(k, t).tolist() == expected.tolist() == [False, True, True, False]
+    stops, shows = rule(k, t)
+    assert stops.tolist() == expected.tolist() == [False, True, True, False]
+    assert not shows.any()
     # One success less than needed at the end, and as many as needed.
-    ends = rule(np.array([need - 1, need]), np.array([1000, 1000]))
+    ends, _ = rule(np.array([need - 1, need]), np.array([1000, 1000]))
     assert ends.tolist() == [True, False]
 
 
@@ -229,7 +237,8 @@ def test_radius_loss_stops_where_it_is_kept(setting, loss):
             hopeless = sequential.is_hopeless(
                 k, t, sequential.least_successes(0.5 + variation, n, alpha), n, alpha
             )
-            (stop,) = rule(np.array([k]), np.array([t]))
+            (stop,), (more,) = rule(np.array([k]), np.array([t]))
+            assert not more
             # Where nothing is lost at all, a radius of 0 is asked for.
             kept = found >= max(0, goal - float(loss))
             assert abs(found - max(0, goal - float(loss))) > 1e-6
@@ -262,7 +271,7 @@ def test_decisions_at_radii(setting):
 
 @pytest.mark.parametrize("setting", [SETTING, FAR, replace(SETTING, rounding_cost=0.1)])
 def test_a_run_stops_when_each_radius_is_shown_or_hopeless(setting):
-    rule = AtRadii((0.1, 0.3)).stop_rule(setting)
+    method = AtRadii((0.1, 0.3))
     p = norm.cdf((np.array([0.1, 0.3]) + setting.rounding_cost) / SIGMA) + setting.total_variation
     need = [sequential.least_successes(float(one), 1000, 0.01) for one in p]
     k, t = np.array([(k, t) for t in (20, 60, 300, 800, 1000) for k in range(t // 2, t + 1)]).T
@@ -272,7 +281,55 @@ def test_a_run_stops_when_each_radius_is_shown_or_hopeless(setting):
     half = (above | given_up).any(axis=1) & ~expected
     assert 0.1 < expected.mean() < 0.9 and half.any()
     assert (above[:, 0] & given_up[:, 1]).any()
-    assert rule(k, t).tolist() == expected.tolist()
+    for one, look, stop, shown in zip(k, t, expected, above):
+        # Each look as the first: nothing was shown before.
+        (stops,), (shows,) = method.stop_rule(setting)(np.array([one]), np.array([look]))
+        assert (stops, shows) == (stop, shown.any())
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7])
+def test_a_radius_that_was_shown_stays_shown(piece):
+    """0.1 at the first look and 0.2 at the third, lost later: what is left to decide is 0.5."""
+    setting = replace(SETTING, n=1000)
+    k, t = np.array([[16, 16, 58, 58, 60, 60, 60], [16, 20, 60, 85, 95, 120, 600]])
+    p = norm.cdf(np.array([0.1, 0.2, 0.5]) / SIGMA) + setting.total_variation
+    above = sequential.is_above(k[:, None], t[:, None], p, 1000, 0.01)
+    assert above.tolist() == [[True, False, False], [False] * 3, [True, True, False],
+                              [False] * 3, [False] * 3, [False] * 3, [False] * 3]  # fmt: skip
+    rule, found = AtRadii((0.5, 0.1, 0.2)).stop_rule(setting), []
+    for start in range(0, len(t), piece):
+        found.append(rule(k[start : start + piece], t[start : start + piece]))
+    stops, shows = (np.concatenate(one) for one in zip(*found))
+    assert shows.tolist() == [True, False, True, False, False, False, False]
+    need = sequential.least_successes(float(p[2]), 1000, 0.01)
+    hopeless = sequential.is_hopeless(k, t, need, 1000, 0.01)
+    assert stops.tolist() == [False, False, *hopeless[2:]]
+    assert hopeless[-1] and not hopeless[2]
+    fresh = AtRadii((0.5, 0.1, 0.2)).stop_rule(setting)
+    assert not fresh(k[3:4], t[3:4])[0].any()  # a rule is for one run
+
+
+def test_what_showed_a_radius_and_how_many_were_drawn():
+    method = AtRadii((0.5, 0.1, "0.2"))
+    d = method.conclude(SETTING, [0, 20], (2, 58), drawn=600)
+    assert d.verdicts == (False, True, True) and (d.drawn, d.samples) == (600, 600)
+    assert d.counts == (2, 58) and "(600 of at most 1000 samples" in str(d)
+    assert method.conclude(SETTING, [0, 20], (2, 58)).drawn == 60
+    assert method.conclude(SETTING, [0, 20], (2, 58), drawn=1000).stopped == "n_max"
+    for drawn in (59, 1001):
+        with pytest.raises(ValueError, match=f"drawn must be at .* got {drawn}"):
+            method.conclude(SETTING, [0, 20], (2, 58), drawn=drawn)
+    for method in (AllSamples(), RadiusLoss(0.1)):
+        assert method.conclude(SETTING, [0, 20], (20, 980), 1000).samples == 1000
+        with pytest.raises(ValueError, match="drawn must be 1000, what counts add up to, got 999"):
+            method.conclude(SETTING, [0, 20], (20, 980), 999)
+
+
+def test_a_smaller_radius_is_certified_with_a_larger_one(monkeypatch):
+    """Evidence falls as the radius grows; should rounding say otherwise, the larger decides."""
+    monkeypatch.setattr(sequential, "is_above", lambda k, t, p, n, alpha: p == p[1])
+    d = AtRadii((0.1, 0.3, 0.5)).conclude(SETTING, [0, 20], (2, 58))
+    assert d.verdicts == (True, True, False)
 
 
 def test_sentences_of_decisions():
@@ -285,6 +342,17 @@ def test_sentences_of_decisions():
     assert str(none).startswith("Certifies no radius among 0.6, 0.1 (") and none.stopped == "n_max"
     floating = replace(SETTING, noise="float", step=None)
     assert "as if its noise" in str(method.conclude(floating, [0, 20], (2, 98)))
+
+
+@pytest.mark.parametrize("setting", [SETTING, replace(SETTING, noise="float", step=None)])
+def test_conclusions_are_pickled_copied_and_written_as_json(setting):
+    for method in ALL:
+        found = method.conclude(setting, PICKS_1, [20, 960, 20])
+        assert pickle.loads(pickle.dumps(found)) == copy.deepcopy(found) == found
+        text = json.dumps(found.to_dict(), allow_nan=False)
+        again = type(found).from_dict(json.loads(text))
+        assert again == found and type(again.sigma) is Fraction and type(again.counts) is tuple
+        assert hash(again) == hash(found) and json.dumps(again.to_dict()) == text
 
 
 # --- arguments
@@ -433,6 +501,23 @@ def test_rows_at_radii():
     with pytest.raises(ValueError, match=r"^radius: must be one of the manifest's, got 0\.300000$"):
         method.check_row(3, Decimal("0.300000"), 50, 1000)
     AtRadii(("0.5",)).check_row(ABSTAIN, Decimal("0.000000"), 50, 1000)
+
+
+def test_rows_that_say_how_many_were_drawn():
+    at, row = AtRadii(("0", "0.25")), (3, Decimal("0.250000"), 60, 1000)
+    at.check_row(*row, drawn=61)
+    at.check_row(*row, drawn=1000)
+    for drawn in (60, 59, 1001):
+        with pytest.raises(
+            ValueError, match=r"^estimation: drawn must be more than the 60 that are"
+        ):
+            at.check_row(*row, drawn=drawn)
+    gave_up = ABSTAIN, Decimal("0.000000"), 60, 1000
+    for method, one in ((at, gave_up), (RadiusLoss("0.1"), row), (EarlyAbstain(), gave_up)):
+        with pytest.raises(
+            ValueError, match=r"^estimation: all samples drawn are to be counted, got"
+        ):
+            method.check_row(*one, drawn=100)
 
 
 # --- command line

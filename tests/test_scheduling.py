@@ -1,14 +1,18 @@
 """Forward passes that examples share, and runs that stop: none of it changes a count."""
 
+import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from half_space import SHAPE, X, half_space, several, smoothed
 
+from rslib import sequential
 from rslib.decisions import ABSTAIN
 from rslib.engine import Plan
 from rslib.noise import Purpose
+from rslib.scheduling import count_until_stopped
 
 
 @pytest.mark.parametrize("rows", [7, 64, 1000])
@@ -20,8 +24,8 @@ def test_a_sequential_run_is_a_prefix_of_the_full_one_under_any_plan(rows, index
         g.certify(X, n=3000, alpha=0.01, index=index, radius_loss=0.03),
     )
     for run in runs:
-        assert 10 <= run.samples < 3000
-        prefix = g.counts(X, run.samples, Purpose.ESTIMATION, index)
+        assert 10 <= sum(run.counts) <= run.samples < 3000
+        prefix = g.counts(X, sum(run.counts), Purpose.ESTIMATION, index)
         assert run.counts == tuple(prefix)
         assert run.selection_counts == tuple(g.counts(X, run.n0, Purpose.SELECTION, index))
     default = smoothed()
@@ -58,7 +62,7 @@ def test_many_runs_that_stop_are_those_of_each_alone(rows, share, monkeypatch):
     assert list(g.certify_at_many(xs, [0, 0.2], 0.01, 800)) == at
     assert list(g.certify_many(xs, n=800, radius_loss=0.02)) == lost
     assert list(g.certify_many(xs, n=800, early_abstain=True)) == early
-    assert len({d.samples for d in at}) > 5
+    assert len({d.samples for d in at}) > 5 and any(sum(d.counts) < d.samples for d in at)
 
 
 def test_runs_do_not_get_far_ahead_of_the_first(monkeypatch):
@@ -119,7 +123,7 @@ def test_a_network_whose_rows_are_not_alike_shares_no_pass():
     alone = [g.certify(x, 30, 100, 0.01, index=i) for i, x in enumerate(xs)]
     assert list(g.certify_many(xs, 30, 100, 0.01)) == alone
     for i, d in enumerate(g.certify_at_many(xs, 0.1, 0.01, 3000)):
-        assert d.counts == tuple(g.counts(xs[i], d.samples, Purpose.ESTIMATION, i))
+        assert d.counts == tuple(g.counts(xs[i], sum(d.counts), Purpose.ESTIMATION, i))
         assert d.selection_counts == tuple(g.counts(xs[i], 100, Purpose.SELECTION, i))
 
 
@@ -169,3 +173,85 @@ def test_no_more_examples_are_read_than_belong_together():
     g = smoothed(plan=Plan(rows=4096))
     labels = g.predict_many(endless(), 1)
     assert next(labels) == ABSTAIN and len(read) <= 1024
+
+
+@pytest.mark.parametrize("rows", [7, 64, 1000])
+def test_counts_are_those_at_the_last_look_that_showed_more(rows):
+    """By the plainest loop: look after look, the rule told of one at a time."""
+
+    def rule_at(stop, shows):
+        def rule(k, t):
+            assert (t[:-1] < t[1:]).all() and (k <= t).all()
+            return t >= stop, np.isin(t, shows)
+
+        return rule
+
+    looks = sequential.looking_times(1000)
+    cases = [(40, []), (40, [40]), (40, [12, 30, 45]), (int(looks[-3]), [11, int(looks[-5])]),
+             (2000, []), (2000, [15]), (2000, [1000])]  # fmt: skip
+    g = smoothed(plan=Plan("callable", rows=rows))
+    examples = g._examples([X] * len(cases), None)
+    rules = iter(cases)
+    found = count_until_stopped(examples, 20, 1000, lambda example: rule_at(*next(rules)))
+    for index, (_, selection, counts, drawn) in enumerate(found):
+        stop, shows = cases[index]
+        assert drawn == min(stop, 1000)
+        rests_on = max([look for look in shows if look <= drawn], default=drawn)
+        assert counts.tolist() == g.counts(X, rests_on, Purpose.ESTIMATION, index).tolist()
+        assert selection.tolist() == g.counts(X, 20, Purpose.SELECTION, index).tolist()
+    assert index == len(cases) - 1
+
+
+class Layer(torch.nn.Module):
+    """What runs below a base classifier: takes one channel, or is broken in some other way."""
+
+    def __init__(self, broken=None):
+        super().__init__()
+        self.layer, self.broken = torch.nn.Conv2d(1, 3, 3), broken
+
+    def __deepcopy__(self, memo):
+        if self.broken == "copy":
+            raise ZeroDivisionError("not to be copied")
+        return copy.copy(self)
+
+    def _apply(self, function, recurse=True):
+        if self.broken == "move":
+            raise ZeroDivisionError("not to be moved")
+        return super()._apply(function, recurse)
+
+    def forward(self, x):
+        return self.layer(x).mean((2, 3))
+
+
+@pytest.mark.parametrize("base", [Layer(), Layer().eval().forward])
+@pytest.mark.parametrize("shape", [(2, 3, 3), (1, 1, 3, 3), (3,)])
+def test_an_x_that_the_base_classifier_does_not_take_is_named(base, shape):
+    g, x = smoothed(base), torch.zeros(shape)
+    calls = (
+        lambda: g.predict(x, 10),
+        lambda: g.certify(x, 10, 20),
+        lambda: g.certify_at(x, 0.1, n_max=20),
+    )
+    for call in calls:
+        with pytest.raises(
+            ValueError, match=r"^x must be one example, without a batch axis"
+        ) as error:
+            call()
+        assert str(shape) in str(error.value) and error.value.__cause__ is not None
+    assert g.predict(torch.zeros(SHAPE), 10) in (0, 1, 2, ABSTAIN)
+
+
+@pytest.mark.parametrize("broken", ["copy", "move"])
+def test_what_preparing_raises_is_not_put_on_x(broken):
+    with pytest.raises(ZeroDivisionError, match="not to be"):
+        smoothed(Layer(broken)).predict(torch.zeros(SHAPE), 10)
+
+
+def test_what_the_library_raises_and_want_of_memory_stay_as_they_are():
+    def hungry(x):
+        raise torch.OutOfMemoryError("no more")
+
+    with pytest.raises(torch.OutOfMemoryError, match=r"^no more"):
+        smoothed(hungry).predict(X, 10)
+    with pytest.raises(ValueError, match=r"^num_classes is 3"):
+        smoothed(lambda x: x.flatten(1)).predict(X, 10)

@@ -1,16 +1,19 @@
 """SmoothedClassifier: Algorithm 1 as published, and every bad input refused before any work."""
 
+import copy
 import math
+import pickle
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from half_space import SHAPE, X, half_space, several, smoothed
 from scipy.stats import norm
 
 import rslib
-from rslib import certificates, confidence, sequential
+from rslib import certificates, confidence, decisions, sequential
 from rslib.decisions import ABSTAIN, Certificate
 from rslib.engine import Plan
 from rslib.noise import Purpose
@@ -122,7 +125,7 @@ def test_draws_do_not_depend_on_batch_size_or_order():
     b.certify(X, n=999, index=4)
     assert b.certify(X, n=3001, index=5) == first
     assert a.certify(X, n=3001, index=6) != first
-    assert smoothed(seed=1).certify(X, n=3001, index=5) != first
+    assert smoothed(seed=1).certify(X, n=3001, index=5).counts != first.counts
 
 
 def test_numpy_and_torch_inputs_agree():
@@ -190,6 +193,7 @@ def test_off_grid_is_refused_or_costs_radius():
         ({"noise": "uniform"}, ValueError, "noise must be 'grid' or 'float', got 'uniform'"),
         ({"off_grid": "clip"}, ValueError, "off_grid must be 'refuse' or 'round', got 'clip'"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+        ({"seed": 2**63}, ValueError, "seed must be at most 9223372036854775807, got 9223"),
         ({"seed": 0.5}, TypeError, "seed must be a whole number, got 0.5"),
     ],
 )
@@ -264,13 +268,19 @@ def test_certify_at_follows_its_definition():
         d = g.certify_at(X, radii, alpha=alpha, n_max=n, index=index)
         need = [sequential.least_successes(one, n, alpha) for one in p]
 
-        def stop(k, t, need=need):
+        shown, at = np.zeros(3, bool), {}
+
+        def stop(k, t, need=need, shown=shown, at=at):
             above = sequential.is_above(k, t, p, n, alpha)
-            return all(above | sequential.is_hopeless(k, t, need, n, alpha))
+            if (above & ~shown).any():
+                at[max(np.flatnonzero(above))] = t
+            shown |= above
+            return all(shown | sequential.is_hopeless(k, t, need, n, alpha))
 
         assert d.samples == first_stop(g, index, n, stop)
+        assert sum(d.counts) == (at[max(at)] if at else d.samples)
         label = int(np.argmax(d.selection_counts))
-        expected = sequential.is_above(d.counts[label], d.samples, p, n, alpha)
+        expected = sequential.is_above(d.counts[label], sum(d.counts), p, n, alpha)
         assert d.verdicts == tuple(expected)
         assert d.label == (label if any(d.verdicts) else ABSTAIN)
         assert d.radius == max([r for r, yes in zip(radii, d.verdicts) if yes], default=0.0)
@@ -438,6 +448,123 @@ def test_early_stops_refuse_before_any_work(options, message):
 
     with pytest.raises(ValueError, match=message):
         smoothed(never).certify(X, n=10, **options)
+
+
+def test_a_radius_that_was_shown_is_kept_though_later_samples_would_not_show_it():
+    """The row to be written holds what showed it; a radius beyond stays open until sample 284."""
+    g = smoothed(plan=Plan("callable", rows=512))
+    d = g.certify_at(X, [0.2, 0.25, 0.35], alpha=0.05, n_max=3000, index=46)
+    assert d.verdicts == (True, True, False) and d.radius == 0.25 and d.label == 0
+    assert (sum(d.counts), d.drawn, d.samples, d.stopped) == (27, 284, 284, "decided")
+    assert d.counts == tuple(g.counts(X, 27, Purpose.ESTIMATION, 46)) == (27, 0, 0)
+    assert d.selection_counts == (87, 13, 0)  # test_verifier has this row
+    p = norm.cdf(0.25 / 0.25)
+    assert sequential.is_above(d.counts[0], 27, p, 3000, 0.05)
+    later = g.counts(X, 284, Purpose.ESTIMATION, 46)[0]
+    assert later == 246
+    assert not sequential.is_above(later, 284, p, 3000, 0.05)
+    assert "284 of at most 3000 samples" in str(d)
+    for t in sequential.looking_times(26):  # the first look that shows it
+        k = g.counts(X, int(t), Purpose.ESTIMATION, 46)[0]
+        assert not sequential.is_above(k, t, p, 3000, 0.05)
+
+
+def test_a_label_with_radius_zero_is_a_claim_about_x_alone():
+    """Rounding the input costs more than was shown; that class 0 is g(x) was shown all the same."""
+    g = smoothed(off_grid="round")
+    c = g.certify(X + 0.01, n=2000, alpha=0.01)
+    assert c.label == 0 and c.radius > 0
+    near = SmoothedClassifier(half_space, 3, "0.25", "1/4", seed=0, off_grid="round")
+    c = near.certify(X + 0.01, n=2000, alpha=0.01)
+    assert c.rounding_cost > 0.3 and (c.label, c.radius) == (0, 0.0) and c.p_a_lower > 0.5
+    assert str(c).startswith("Class 0 at x itself, for no perturbation, false with probability")
+    assert near.predict(X + 0.01) == 0
+    assert near.certify_at(X + 0.01, 0, n_max=2000).label == ABSTAIN  # a ball around x is asked for
+
+
+def test_a_seed_is_drawn_where_none_is_given():
+    """Two are equal with probability 2^-63."""
+    one, other = (SmoothedClassifier(half_space, 3, "0.25", "1/16") for _ in range(2))
+    assert one.seed != other.seed and all(0 <= g.seed < 2**63 for g in (one, other))
+    c, d = one.certify(X, n=500), one.certify_at(X, 0.1, n_max=500)
+    assert c.seed == d.seed == one.seed
+    assert c.counts != other.certify(X, n=500).counts
+    again = smoothed(seed=c.seed)
+    assert again.certify(X, n=500) == c and again.certify_at(X, 0.1, n_max=500) == d
+    assert len(bin(one.seed | other.seed)) > 50
+
+
+def test_it_is_copied_and_pickled_also_after_use():
+    g = SmoothedClassifier(torch.nn.Linear(4, 3), 3, 0.25, "1/255")
+    x = torch.zeros(4)
+    c = g.certify(x, n=300)
+    for twin in (pickle.loads(pickle.dumps(g)), copy.copy(g), copy.deepcopy(g)):
+        assert twin.certify(x, n=300) == c and twin.seed == g.seed
+    assert g.certify(x, n=300) == c
+    functional = smoothed()
+    functional.predict(X)
+    assert copy.deepcopy(functional).certify(X, n=300) == functional.certify(X, n=300)
+
+
+class Opaque:
+    def __array__(self, *arguments, **named):
+        raise KeyError("no array")
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros(SHAPE, ">f4"), "x must be of a type that torch has, got >f4"),
+        (np.zeros(SHAPE, np.longdouble), "x must be of a type that torch has, got <f16"),
+        (np.zeros(SHAPE, object), "x must be a plain dense array .* got ndarray of dtype object"),
+        (np.zeros(SHAPE, complex), "x must be a plain dense array .* got ndarray of dtype complex"),
+        (np.ma.masked_array(np.zeros(SHAPE)), "x must be a plain dense array .* got MaskedArray"),
+        (scipy.sparse.eye_array(3), "x must be a plain dense array"),
+        (None, "x must be a plain dense array .* got NoneType"),
+        ("0.5", "x must be a plain dense array .* got str"),
+        ([[0.5], [0.5, 0.5]], "x must be an array of numbers, got list"),
+        (Opaque(), "x must be an array of numbers, got Opaque: .*no array"),
+        (torch.zeros(SHAPE).to_sparse(), "x must be a plain dense tensor, .* torch.sparse_coo"),
+        (torch.zeros(SHAPE, device="meta"), "x must be a plain dense tensor, got .* on meta"),
+        (torch.zeros(SHAPE).to(torch.float8_e5m2), "x must have at least 16 bits a value"),
+        (torch.zeros(SHAPE, dtype=torch.complex64), "x must be of a floating dtype, got complex64"),
+        (np.zeros(SHAPE, bool), "x must be of a floating dtype, got bool"),
+        (0, "x must be of a floating dtype, got int64"),
+    ],
+)
+@pytest.mark.parametrize("off_grid", ["refuse", "round"])
+def test_what_stands_in_for_x_is_named(x, words, off_grid):
+    g = smoothed(off_grid=off_grid)
+    for call in (g.predict, g.certify, lambda x: g.certify_at(x, 0.1)):
+        with pytest.raises(TypeError, match=f"^{words}"):
+            call(x)
+    floating = SmoothedClassifier(half_space, 3, "0.25", noise="float", seed=0)
+    with pytest.raises(TypeError, match=f"^{words}"):
+        floating.predict(x)
+
+
+def test_plain_lists_and_half_precision_will_do():
+    g = smoothed()
+    expected = g.certify(X, n=300)
+    for x in (X.tolist(), X.half(), X.bfloat16(), X.numpy().astype(np.float16)):
+        assert g.certify(x, n=300) == expected
+
+
+def test_certify_by_takes_any_method():
+    g, xs = smoothed(), several(5)
+    for method, expected in (
+        (decisions.AllSamples(), g.certify_many(xs, 30, 500, 0.01)),
+        (decisions.TwoSided(), g.certify_many(xs, 30, 500, 0.01, two_sided=True)),
+        (decisions.EarlyAbstain(), g.certify_many(xs, 30, 500, 0.01, early_abstain=True)),
+        (decisions.RadiusLoss("0.1"), g.certify_many(xs, 30, 500, 0.01, radius_loss=0.1)),
+        (decisions.AtRadii((0.1, "0.3")), g.certify_at_many(xs, [0.1, 0.3], 0.01, 500, 30)),
+    ):
+        assert list(g.certify_by(method, xs, 30, 500, 0.01)) == list(expected)
+    with pytest.raises(TypeError, match=r"method must be one of rslib.decisions, got 'at'"):
+        g.certify_by("at", xs)
+    with pytest.raises(ValueError, match="alpha must be at least 1e-28 where a run may stop"):
+        g.certify_by(decisions.EarlyAbstain(), xs, alpha=1e-29)
+    assert next(g.certify_by(decisions.AllSamples(), xs, 10, 20, 1e-29)).n == 20
 
 
 def test_nan_scores_are_refused_in_sequential_runs_too():

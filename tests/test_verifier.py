@@ -1017,6 +1017,49 @@ def test_early_abstentions(tmp_path):
     assert "the counts add up to 70, not to 1000" in found
 
 
+def test_a_radius_that_was_shown_and_lost_again(tmp_path):
+    """The example of test_smoothing: 27 of 27 answers show 0.25, and 246 of all 284 do not."""
+    changes = {"alpha": "0.05", "n": 3000}
+    claims = stopping("at", radii=["0.2", "0.25", "0.35"]) | changes
+
+    def found(estimation, predict=0, radius="0.250000"):
+        line = line_of(0, 0, {0: 87, 1: 13}, {0: 1}, claims, predict=predict, radius=radius,
+                       correct=int(predict == 0), estimation=estimation)  # fmt: skip
+        return problems(write(tmp_path, claims, [HEADER, line]))
+
+    assert found("0:27 of 284") == []
+    (problem,) = found("0:246 1:38")
+    assert "radius: larger than its counts allow" in problem
+    (problem,) = found("0:27 of 284", radius="0.200000")
+    assert "radius: smaller than its counts give" in problem
+    (problem,) = found("0:27 of 284", radius="0.350000")
+    assert "radius: larger than its counts allow" in problem
+    (problem,) = found("0:27 of 284", predict=-1, radius="0.000000")
+    assert "27 of 284, but all samples drawn are to be counted" in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "words"),
+    [
+        ("at", "60", "estimation: 60 of 60, not of more and at most 1000 samples"),
+        ("at", "59", "estimation: 60 of 59, not of more and at most 1000 samples"),
+        ("at", "1001", "estimation: 60 of 1001, not of more and at most 1000 samples"),
+        ("at", "", "not a row of"),
+        ("at", "-1", "not a row of"),
+        ("radius-loss", "100", "60 of 100, but all samples drawn are to be counted"),
+    ],
+)
+def test_rows_that_say_a_wrong_number_of_samples_drawn(tmp_path, name, of, words):
+    claims = stopping(name)
+    line = sequential_line(claims, (60, 60))
+    assert problems(write(tmp_path, claims, [HEADER, line])) == []
+    (found,) = problems(write(tmp_path, claims, [HEADER, line + f" of {of}"]))
+    assert words in found
+    if name == "at":
+        for most in ("61", "1000"):
+            assert problems(write(tmp_path, claims, [HEADER, line + f" of {most}"])) == []
+
+
 @pytest.mark.parametrize(
     ("method", "words"),
     [

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,8 +18,40 @@ from rslib import _checks, confidence
 ABSTAIN = -1
 
 
+class _Conclusion:
+    """Written as JSON, and read back."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON has them: fractions as text, tuples as lists.
+
+        >>> import json
+        >>> from rslib.decisions import AllSamples
+        >>> setting = Setting(Fraction(1, 4), 10, 100, 0.01, "grid", Fraction(1, 255), 1e-14)
+        >>> found = AllSamples().conclude(setting, [10, 0], [97, 3])
+        >>> Certificate.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+        True
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: _as_json(value) for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_dict` was called on."""
+        found = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        for name in ("sigma", "step"):
+            if found.get(name) is not None:
+                found[name] = Fraction(found[name])
+        return cls(**found)
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Fraction) else value
+
+
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(_Conclusion):
     """What was certified at one example, and the counts that it rests on.
 
     Attributes
@@ -26,9 +59,10 @@ class Certificate:
     label : int
         The certified class, or `ABSTAIN`.
     radius : float
-        For every perturbation with an l2 norm below it, in input units, g returns ``label``;
-        rounded down to six decimals, 0 on abstention. False with probability at most ``alpha``
-        over the noise.
+        At x, and for every perturbation with an l2 norm below it, in input units, g returns
+        ``label``; rounded down to six decimals, 0 on abstention. False with probability at most
+        ``alpha`` over the noise. A label with a radius of 0 (so little was shown, or rounding the
+        input to the grid cost all of it) is a claim about x alone.
     p_a_lower : float
         Lower confidence bound on the probability of the class that the selection picked, the total
         variation distance of the noise already taken off.
@@ -49,6 +83,9 @@ class Certificate:
         inputs are refused.
     method : {"fixed", "early-abstain", "radius-loss"}
         What the run was to stop for before its n-th sample.
+    seed : int or None
+        Of the noise: with it, and the example's index, the counts can be drawn again. None where
+        the counts came without.
     """
 
     label: int
@@ -67,6 +104,7 @@ class Certificate:
     two_sided: bool = False
     rounding_cost: float = 0.0
     method: str = "fixed"
+    seed: int | None = None
 
     @property
     def samples(self) -> int:
@@ -78,14 +116,17 @@ class Certificate:
         basis = f"n = {n}, sigma = {float(self.sigma):g}, {self.noise} noise"
         if self.label == ABSTAIN:
             return f"Abstains: {basis} do not show which class wins (alpha = {self.alpha:g})."
+        where = f"for every perturbation with an l2 norm below {self.radius:.6f}"
+        if self.radius == 0:
+            where = "at x itself, for no perturbation"
         return (
-            f"Class {self.label} for every perturbation with an l2 norm below {self.radius:.6f}, "
-            f"false with probability at most {self.alpha:g}{_caveat(self.noise)} ({basis})."
+            f"Class {self.label} {where}, false with probability at most {self.alpha:g}"
+            f"{_caveat(self.noise)} ({basis})."
         )
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(_Conclusion):
     """Which of the radii that were asked for are certified, decided with as few samples as needed.
 
     Attributes
@@ -100,11 +141,15 @@ class Decision:
         with probability at most ``alpha`` over the noise. A radius that is not certified is not
         claimed to be false.
     counts, selection_counts : tuple of int
-        Answers of the base classifier over the estimation samples that were drawn, and over the
-        n0 others that picked the class.
+        Answers of the base classifier over the estimation samples, and over the n0 others that
+        picked the class. A radius that was shown at some look is certified, whatever came later:
+        the former are the counts at the look that showed the largest one, the first to do so; all
+        that were drawn where none was shown.
+    drawn : int
+        Estimation samples drawn in all.
     n0, n_max, alpha, sigma
         As asked; sigma is an exact fraction.
-    noise, step, total_variation, rounding_cost
+    noise, step, total_variation, rounding_cost, seed
         As in `Certificate`.
     """
 
@@ -113,6 +158,7 @@ class Decision:
     verdicts: tuple[bool, ...]
     counts: tuple[int, ...]
     selection_counts: tuple[int, ...]
+    drawn: int
     n0: int
     n_max: int
     alpha: float
@@ -121,6 +167,7 @@ class Decision:
     step: Fraction | None
     total_variation: float
     rounding_cost: float = 0.0
+    seed: int | None = None
 
     @property
     def certified(self) -> bool:
@@ -136,8 +183,8 @@ class Decision:
 
     @property
     def samples(self) -> int:
-        """Estimation samples drawn."""
-        return sum(self.counts)
+        """Estimation samples drawn in all."""
+        return self.drawn
 
     @property
     def stopped(self) -> str:
@@ -186,6 +233,8 @@ class Setting:
         How far the law of one noise vector may be from exact.
     rounding_cost : float
         Radius that is taken off because inputs are rounded to the grid.
+    seed : int or None
+        Of the noise, if it is known; nothing is computed from it.
     """
 
     sigma: Fraction
@@ -196,6 +245,7 @@ class Setting:
     step: Fraction | None
     total_variation: float
     rounding_cost: float = 0.0
+    seed: int | None = None
 
     def share_for(self, radius: float) -> float:
         """What the sampled share of a class must exceed for a radius, rounded up."""

@@ -21,8 +21,11 @@ from numpy.typing import ArrayLike
 from rslib import _checks, certificates, confidence, sequential
 from rslib.decisions.conclusions import ABSTAIN, Certificate, Decision, Setting, whole_counts
 
-#: At which looks, k of t answers being the label's, a run stops.
-Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+#: Told of looks in their order, each once, k of t answers being the label's: at which of them the
+#: run stops, and at which it has shown more than at any before. A run rests on its counts at the
+#: last look that showed more, and on all of them where none did. A rule is for one run: it may
+#: remember.
+Rule = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 # A stored radius is below the computed one by this much and then cut to six decimals: more than
 # every rounding error on the way, by orders of magnitude.
@@ -121,12 +124,16 @@ class Method(ABC):
     # --- runs
 
     def stop_rule(self, setting: Setting) -> Rule | None:
-        """At which looks a run stops, given k of t answers for the label; None: it never does."""
+        """A rule for one run; None: it takes all n samples."""
         return None
 
     @abstractmethod
     def conclude(
-        self, setting: Setting, selection: ArrayLike, counts: ArrayLike
+        self,
+        setting: Setting,
+        selection: ArrayLike,
+        counts: ArrayLike,
+        drawn: int | None = None,
     ) -> Certificate | Decision:
         """What the counts show.
 
@@ -136,7 +143,9 @@ class Method(ABC):
             How they came about.
         selection, counts : array_like of int, shape (K,)
             Answers on the n0 selection samples, which pick the class, and on the estimation
-            samples: n, or fewer where a run of this method may stop.
+            samples that the run rests on: n, or fewer where a run of this method may stop.
+        drawn : int, optional
+            Estimation samples drawn in all, where the run went on after those; see `Rule`.
 
         Returns
         -------
@@ -146,7 +155,8 @@ class Method(ABC):
         Raises
         ------
         ValueError, TypeError
-            If counts are not whole numbers or do not add up to what the setting says.
+            If counts are not whole numbers or do not add up to what the setting says, or more were
+            drawn than the method allows for.
         """
 
     def _checked(
@@ -159,13 +169,13 @@ class Method(ABC):
                 "selection and counts must be of as many classes, "
                 f"got {selection.size} and {counts.size}"
             )
-        drawn = int(selection.sum())
-        if drawn != setting.n0:
-            raise ValueError(f"selection must add up to {setting.n0}, got {drawn}")
-        drawn = int(counts.sum())
-        if drawn != setting.n and not (self.sequential and 0 < drawn < setting.n):
+        total = int(selection.sum())
+        if total != setting.n0:
+            raise ValueError(f"selection must add up to {setting.n0}, got {total}")
+        total = int(counts.sum())
+        if total != setting.n and not (self.sequential and 0 < total < setting.n):
             most = "at most " if self.sequential else ""
-            raise ValueError(f"counts must add up to {most}{setting.n}, got {drawn}")
+            raise ValueError(f"counts must add up to {most}{setting.n}, got {total}")
         return int(np.argmax(selection)), selection, counts
 
     # --- files
@@ -190,7 +200,9 @@ class Method(ABC):
         """What a manifest holds for each of ``fields``."""
         return {}
 
-    def check_row(self, predict: int, radius: Decimal, samples: int, n: int) -> None:
+    def check_row(
+        self, predict: int, radius: Decimal, samples: int, n: int, drawn: int | None = None
+    ) -> None:
         """Raise unless a row of a certificate file may hold this.
 
         Parameters
@@ -203,6 +215,8 @@ class Method(ABC):
             What its estimation counts add up to.
         n : int
             As the manifest has it.
+        drawn : int, optional
+            Samples drawn in all, where the row says so: more than its counts add up to.
 
         Raises
         ------
@@ -213,6 +227,13 @@ class Method(ABC):
         if samples != n and not (fewer and samples < n):
             most = "at most " if fewer else ""
             raise ValueError(f"estimation: the counts must add up to {most}{n}, got {samples}")
+        if drawn is not None:
+            self._check_drawn(predict, samples, n, drawn)
+
+    def _check_drawn(self, predict: int, samples: int, n: int, drawn: int) -> None:
+        raise ValueError(
+            f"estimation: all samples drawn are to be counted, got {samples} of {drawn}"
+        )
 
     def _may_stop_at(self, predict: int) -> bool:
         """Whether a run that ends with this answer may have taken fewer than n samples."""
@@ -238,9 +259,17 @@ class _OneRadius(Method):
         Both hold with probability ``1 - setting.alpha`` for the law that was sampled.
         """
 
-    def conclude(self, setting: Setting, selection: ArrayLike, counts: ArrayLike) -> Certificate:
-        """As `Method.conclude`."""
+    def conclude(
+        self,
+        setting: Setting,
+        selection: ArrayLike,
+        counts: ArrayLike,
+        drawn: int | None = None,
+    ) -> Certificate:
+        """As `Method.conclude`; all samples drawn count."""
         label, selection, counts = self._checked(setting, selection, counts)
+        if drawn not in (None, total := int(counts.sum())):
+            raise ValueError(f"drawn must be {total}, what counts add up to, got {drawn}")
         p_a_lower, p_b_upper = self.bounds(setting, label, counts)
         # One rounding may favour the certificate here; the margin covers it.
         p_a_lower = max(0.0, float(p_a_lower) - setting.total_variation)
@@ -386,11 +415,12 @@ class RadiusLoss(_OneRadius):
         n, alpha, sigma = setting.n, setting.alpha, float(setting.sigma)
         hopeless, loss = _nothing_to_hope_for(setting, at_once=False), float(self.loss)
 
-        def stop(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+        def stop(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             fixed = confidence.lower_bound(k * n // t, n, alpha) - setting.total_variation
             goal = certificates.certified_radius(np.clip(fixed, 0.5, None), sigma) - loss
             p = [setting.share_for(max(0.0, float(one))) for one in goal]
-            return sequential.is_above(k, t, np.array(p), n, alpha) | hopeless(k, t)
+            stops = sequential.is_above(k, t, np.array(p), n, alpha) | hopeless(k, t)[0]
+            return stops, np.zeros_like(stops)
 
         return stop
 
@@ -419,8 +449,12 @@ class AtRadii(Method):
     """Decide given radii only, each as soon as it can be.
 
     A radius r holds where the class has a probability above Phi(r/sigma). Evidence that is valid at
-    all times may say so at any sample, and at any sample it may be clear that n samples would not;
-    the run stops when each radius has one or the other.
+    all times may say so at any sample, and then it is said: what comes later takes nothing back.
+    At any sample it may be clear that n samples would not say so. The run stops when each radius
+    has one or the other.
+
+    Evidence for a radius is evidence for every smaller one. So the counts at the look which showed
+    the largest radius, the first to do so, show all that are certified.
 
     Parameters
     ----------
@@ -463,14 +497,20 @@ class AtRadii(Method):
             _check_given("radii", radius)
 
     def stop_rule(self, setting: Setting) -> Rule:
-        """Where each radius is shown or hopeless."""
+        """Where each radius was shown or is hopeless; more is shown by a larger radius."""
         n, alpha, p = setting.n, setting.alpha, self._shares(setting)
         need = np.array([sequential.least_successes(float(one), n, alpha) for one in p])
+        largest = 0.0  # of the shares shown so far
 
-        def decided(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+        def decided(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            nonlocal largest
             k, t = k[:, None], t[:, None]
             above = sequential.is_above(k, t, p, n, alpha)
-            return (above | sequential.is_hopeless(k, t, need, n, alpha)).all(axis=1)
+            shown = np.where(above, p, 0.0).max(axis=1)
+            shown = np.maximum.accumulate(np.concatenate([[largest], shown]))
+            largest = shown[-1]
+            settled = (p <= shown[1:, None]) | sequential.is_hopeless(k, t, need, n, alpha)
+            return settled.all(axis=1), shown[1:] > shown[:-1]
 
         return decided
 
@@ -478,15 +518,24 @@ class AtRadii(Method):
         cost = setting.rounding_cost
         return np.array([setting.share_for(float(radius) + cost) for radius in self.radii])
 
-    def conclude(self, setting: Setting, selection: ArrayLike, counts: ArrayLike) -> Decision:
+    def conclude(
+        self,
+        setting: Setting,
+        selection: ArrayLike,
+        counts: ArrayLike,
+        drawn: int | None = None,
+    ) -> Decision:
         """As `Method.conclude`: which of the radii are certified."""
         label, selection, counts = self._checked(setting, selection, counts)
-        k, t = int(counts[label]), int(counts.sum())
-        verdicts = sequential.is_above(k, t, self._shares(setting), setting.n, setting.alpha)
+        k, t, p = int(counts[label]), int(counts.sum()), self._shares(setting)
+        drawn = _checks.whole("drawn", t if drawn is None else drawn, t, setting.n)
+        verdicts = sequential.is_above(k, t, p, setting.n, setting.alpha)
+        verdicts = p <= np.where(verdicts, p, 0.0).max()
         return Decision(
             label=label if verdicts.any() else ABSTAIN,
             radii=tuple(map(float, self.radii)),
             verdicts=tuple(map(bool, verdicts)),
+            drawn=drawn,
             n_max=setting.n,
             **_basis(setting, selection, counts),
         )
@@ -497,11 +546,23 @@ class AtRadii(Method):
             raise ValueError(f"radii must be named once each, got {', '.join(texts)}")
         return {"radii": texts}
 
-    def check_row(self, predict: int, radius: Decimal, samples: int, n: int) -> None:
+    def check_row(
+        self, predict: int, radius: Decimal, samples: int, n: int, drawn: int | None = None
+    ) -> None:
         """As `Method.check_row`; a certified radius is one of those asked for."""
-        super().check_row(predict, radius, samples, n)
+        super().check_row(predict, radius, samples, n, drawn)
         if predict != ABSTAIN and radius not in [Decimal(_as_text("radii", r)) for r in self.radii]:
             raise ValueError(f"radius: must be one of the manifest's, got {radius:.6f}")
+
+    def _check_drawn(self, predict: int, samples: int, n: int, drawn: int) -> None:
+        """A radius may have been shown before the last sample; where none was, all count."""
+        if predict == ABSTAIN:
+            super()._check_drawn(predict, samples, n, drawn)
+        if not samples < drawn <= n:
+            raise ValueError(
+                f"estimation: drawn must be more than the {samples} that are counted, and at most "
+                f"{n}, got {drawn}"
+            )
 
     @classmethod
     def from_option(cls, value: object) -> AtRadii:
@@ -530,6 +591,7 @@ def _basis(setting: Setting, selection: np.ndarray, counts: np.ndarray) -> dict:
         "step": setting.step,
         "total_variation": setting.total_variation,
         "rounding_cost": setting.rounding_cost,
+        "seed": setting.seed,
     }
 
 
@@ -537,7 +599,12 @@ def _nothing_to_hope_for(setting: Setting, at_once: bool) -> Rule:
     """Where n samples will not certify anything, by a bound at n alone or at all times."""
     n, alpha = setting.n, setting.alpha
     need = sequential.least_successes(setting.share_for(0.0), n, alpha, not at_once)
-    return lambda k, t: sequential.is_hopeless(k, t, need, n, alpha)
+
+    def stop(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        stops = sequential.is_hopeless(k, t, need, n, alpha)
+        return stops, np.zeros_like(stops)
+
+    return stop
 
 
 def read_method(method: dict | None, two_sided: bool) -> Method:
