@@ -25,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 
-from rslib import confidence, evaluation, progress, records, verifier
+from rslib import _files, confidence, evaluation, progress, records, verifier
 
 __all__ = ["main"]
 
@@ -114,7 +114,7 @@ def _train(options: argparse.Namespace) -> int:
     # A resumed run counts the epochs before it, and not what it took to begin again.
     wall_time = max(time.monotonic() - began, sum(entry["seconds"] for entry in log))
     models.save_weights(network, out, options.store)
-    described = {"name": options.model, "sha256": models.file_sha256(out)}
+    described = {"name": options.model, "sha256": _files.sha256(out)}
     if options.store != "float32":
         described["dtype"] = options.store
     manifest = {
@@ -364,7 +364,7 @@ def _smoothed(options: argparse.Namespace, dataset, recorded_plan: dict | None =
     described = manifest.get("model")
     if manifest.get("format") != "rslib-model/1" or not isinstance(described, dict):
         raise _UsageError(f"{weights.with_suffix('.json')}: not the manifest of a model")
-    if models.file_sha256(weights) != described.get("sha256"):
+    if _files.sha256(weights) != described.get("sha256"):
         raise _UsageError(f"{weights}: its SHA-256 is not the one in its manifest")
     network = models.build(described.get("name"), dataset.shape, dataset.num_classes)
     models.load_weights(network, weights)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rslib import datasets, models
+from rslib import _files, datasets, models
 from rslib.smoothing import ABSTAIN, SmoothedClassifier
 
 
@@ -51,7 +51,7 @@ def result(root):
 
 def test_the_file_says_how_it_was_made(result, root):
     assert result["format"] == jpeg_check.FORMAT and result["n"] == 60 and result["sigma"] == "0.25"
-    assert result["model_sha256"] == models.file_sha256(root / "cnn.safetensors")
+    assert result["model_sha256"] == _files.sha256(root / "cnn.safetensors")
     assert {"command", "device", "plan", "versions", "date", "wall_time_s", "seeds"} <= set(result)
     assert [row["idx"] for row in result["rows"]] == list(range(5))
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import rslib
-from rslib import datasets, models
+from rslib import _files, datasets, models
 from rslib.confidence import hung_fithian_pvalue
 from rslib.engine import default_plan
 from rslib.noise import Purpose
@@ -84,7 +84,7 @@ def _vote(options, original, encoded, rows: list[dict]) -> dict:
         ]
     return {
         "model": manifest["model"]["name"],
-        "model_sha256": models.file_sha256(options.weights),
+        "model_sha256": _files.sha256(options.weights),
         "sigma": manifest["sigma"],
         "n": options.n,
         "alpha": options.alpha,
