@@ -228,7 +228,7 @@ def test_imagenet_that_is_none(tmp_path):
         (("cifar10-jpeg",), "root must name the folder that holds cifar10_jpeg.npz, got None"),
         (("cifar10-head", "train"), "split must be 'test' for cifar10-head, got 'train'"),
         (("imagenet",), "root must name the folder that holds ImageNet, got None"),
-        (("digits", "valid"), "split must be 'train' or 'test', got 'valid'"),
+        (("digits", "valid"), "split must be 'train' or 'test' for digits, got 'valid'"),
         (("cifar10",), "root must name the folder that holds cifar-10-batches-py, got None"),
         (("folder",), "root must name a folder with one sub-folder a class, got None"),
     ],

@@ -106,6 +106,6 @@ def test_gamma_functions(arb_bits):
 
 
 def test_the_inverse_is_not_to_be_trusted():
-    """If this fails, SciPy has been mended: the Newton steps remain, the text about a = 1000 goes."""
+    """If this fails, SciPy has been mended: the steps stay, the text about a = 1000 goes."""
     start = special.betainccinv(1000.0, 9101.0, 0.001)
     assert not 0.9 * 0.001 < special.betaincc(1000.0, 9101.0, start) < 1.1 * 0.001

@@ -1,22 +1,13 @@
-"""Base classifiers: networks from images in [0, 1] to scores, and their weights on disk.
-
-Normalisation is the first layer of every network here, so that noise is added to pixels and a
-radius is in input units. Weights are read and written as safetensors, which holds numbers alone:
-loading a file executes nothing.
-"""
+"""Networks of the course: from images in [0, 1] to scores, normalised by their first layer."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as _load_tensors
-from safetensors.torch import save as _save_tensors
 from torch import Tensor, nn
 
-__all__ = ["MODELS", "Normalise", "build", "file_sha256", "load_weights", "save_weights"]
+__all__ = ["MODELS", "Normalise", "build"]
 
 
 class Normalise(nn.Module):
@@ -28,7 +19,7 @@ class Normalise(nn.Module):
         One value a channel, in input units; every ``std`` is positive.
     """
 
-    def __init__(self, mean: list[float], std: list[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or not all(s > 0 for s in std):
             raise ValueError(f"std must be positive, one a channel of mean, got {std!r}")
@@ -36,6 +27,11 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        # A grey image would become a colour image here without a word. A trace sees one shape.
+        if not torch.jit.is_tracing() and x.shape[-3] != len(self.mean):
+            raise ValueError(
+                f"mean has {len(self.mean)} values, one a channel; the images have {x.shape[-3]}"
+            )
         return (x - self.mean) / self.std
 
 
@@ -203,85 +199,3 @@ def build(name: str, shape: tuple[int, ...], num_classes: int) -> nn.Module:
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2, got {num_classes!r}")
     return MODELS[name](tuple(shape), num_classes)
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal: what a manifest names a model by."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def save_weights(network: nn.Module, path: str | Path, dtype: str | None = None) -> None:
-    """Write a network's parameters and buffers as safetensors, whole or not at all.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Any network.
-    path : str or Path
-        The file; folders are created.
-    dtype : {"float32", "bfloat16", "float16"}, optional
-        Number type of the floats in the file; default: as they are. A network that is certified
-        in half precision is stored in it: the certificates then hold for exactly the numbers in
-        the file.
-
-    Raises
-    ------
-    ValueError
-        For another ``dtype``, or a tensor with a value that is not finite in it.
-    """
-    if dtype not in (None, "float32", "bfloat16", "float16"):
-        raise ValueError(f"dtype must be float32, bfloat16 or float16, got {dtype!r}")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    for name, tensor in state.items():
-        if dtype is not None and tensor.is_floating_point():
-            state[name] = tensor.to(getattr(torch, dtype))
-            if not torch.isfinite(state[name]).all():
-                raise ValueError(f"tensor {name!r} holds a value that is not finite in {dtype}")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(_save_tensors(state))
-    temporary.replace(path)
-
-
-def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
-    """Load safetensors into a network, in place; nothing in the file is executed.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        Must have exactly the tensors of the file, by name, shape and kind of number.
-    path : str or Path
-        A file that `save_weights` wrote.
-
-    Returns
-    -------
-    torch.nn.Module
-        The same network. It is unchanged if the file does not fit.
-
-    Raises
-    ------
-    ValueError
-        Names the file, and the tensor that is missing, unknown, misshapen or not finite.
-    """
-    try:
-        state = _load_tensors(Path(path).read_bytes())
-    except (OSError, SafetensorError, KeyError, ValueError, MemoryError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
-    expected = network.state_dict()
-    for name in sorted(expected.keys() | state.keys()):
-        if name not in state:
-            raise ValueError(f"{path}: tensor {name!r} is missing")
-        if name not in expected:
-            raise ValueError(f"{path}: tensor {name!r} is not one of this network's")
-        found, wanted = state[name], expected[name]
-        if found.shape != wanted.shape or found.is_floating_point() != wanted.is_floating_point():
-            raise ValueError(
-                f"{path}: tensor {name!r} is {found.dtype} {tuple(found.shape)}, "
-                f"the network needs {wanted.dtype} {tuple(wanted.shape)}"
-            )
-        if found.is_floating_point() and not torch.isfinite(found).all():
-            raise ValueError(f"{path}: tensor {name!r} holds a value that is not finite")
-    network.load_state_dict(state)
-    return network
