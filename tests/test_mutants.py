@@ -90,31 +90,25 @@ MUTANTS = {
         "_tail_root", "np.where(done | good, at + step,", "np.where(True, at + step,"
     ),
     "selection samples used again": Mutant(
-        "SmoothedClassifier.certify_many.found",
+        "SmoothedClassifier.certify_by.found",
         "(Purpose.ESTIMATION, n)\n",
         "(Purpose.SELECTION, n)\n",
     ),
     "class chosen from the estimation samples": Mutant(
-        "SmoothedClassifier._certificate",
-        "samples = int(counts.sum())\n",
-        "samples, label = int(counts.sum()), int(np.argmax(counts))\n",
+        "Method._checked", "return int(np.argmax(selection))", "return int(np.argmax(counts))"
     ),
     "twice alpha": Mutant(
-        "SmoothedClassifier._certificate",
-        "confidence.lower_bound(int(counts[label]), n, alpha)",
-        "confidence.lower_bound(int(counts[label]), n, 2 * alpha)",
+        "AllSamples.bounds", "setting.n, setting.alpha)", "setting.n, 2 * setting.alpha)"
     ),
     "sampler's error ignored": Mutant(
-        "SmoothedClassifier._certificate", "float(p_a_lower) - variation", "float(p_a_lower)"
+        "_OneRadius.conclude", "float(p_a_lower) - setting.total_variation", "float(p_a_lower)"
     ),
     "saved radius rounded to nearest": Mutant("_round_down", "math.floor((", "round(("),
     "cost of rounding the input forgotten": Mutant(
-        "SmoothedClassifier._certificate", "_round_down(radius - cost)", "_round_down(radius)"
+        "_OneRadius.conclude", "_round_down(radius - setting.rounding_cost)", "_round_down(radius)"
     ),
     "test at alpha, the sampler's error ignored": Mutant(
-        "SmoothedClassifier.predict_many.labels",
-        "alpha - n * self.noise.total_variation(example.prepared.numel())",
-        "2 * alpha",
+        "predict_from_counts", "pvalue <= alpha - total_variation", "pvalue <= 2 * alpha"
     ),
     "half a step forgotten in rounding": Mutant(
         "guide_table", "lowest - reach", "lowest - reach - 1"
@@ -142,9 +136,11 @@ MUTANTS = {
         "seed_sequence(*self._key, block, part)",
         "seed_sequence(*self._key, part)",
     ),
-    "least score for largest": Mutant("Engine._count", "scores.argmax(1)", "scores.argmin(1)"),
+    "least score for largest": Mutant("answers", "scores.argmax(1)", "scores.argmin(1)"),
     "an exported network taken unseen": Mutant(
-        "Engine._prepare", "_faithful(_to_onnx, ready, noisy)", "_to_onnx(ready, noisy)"
+        "_recorded",
+        "return found if _probes.agree(expected, _scores_of(found), dtype) else None",
+        "return found",
     ),
     "scores that are not finite counted": Mutant(
         "Engine._checked_count", "if not finite:", "if False:"
@@ -153,7 +149,7 @@ MUTANTS = {
         "_passes", "parts.append((job, used, used + take))", "parts.append((job, used, rows))"
     ),
     "batch statistics for running ones": Mutant(
-        "Engine._prepare", ".eval().requires_grad_", ".requires_grad_"
+        "in_evaluation_mode", "module.eval()", "module.train()"
     ),
     "verifier: twice alpha": Mutant(
         "_one_sided_margin",
@@ -174,7 +170,7 @@ MUTANTS = {
     ),
     "verifier: sqrt 2 dropped": Mutant("_quantile", "-arb(2).sqrt() * (2 * p)", "-(2 * p)"),
     "counts of another n accepted": Mutant(
-        "_counts", "found != total and not", "found > total and not"
+        "Method.check_row", "if samples != n and not", "if samples > n and not"
     ),
     "a failure pays for a success": Mutant(
         "_log_e_value",
@@ -210,36 +206,36 @@ MUTANTS = {
         "is_hopeless", "np.array(missing > left)", "np.array(2 * missing > left)"
     ),
     "selection samples looked at again": Mutant(
-        "SmoothedClassifier._sequential",
-        "for purpose in (Purpose.SELECTION, Purpose.ESTIMATION)]",
-        "for purpose in (Purpose.SELECTION, Purpose.SELECTION)]",
+        "_Run.__init__",
+        "for of in (Purpose.SELECTION, Purpose.ESTIMATION)]",
+        "for of in (Purpose.SELECTION, Purpose.SELECTION)]",
     ),
     "sampler's error ignored in sequential runs": Mutant(
-        "SmoothedClassifier._probability", "* (1 + 4e-15) + variation", "* (1 + 4e-15)"
+        "Setting.share_for", "* (1 + 4e-15) + self.total_variation", "* (1 + 4e-15)"
     ),
     "cost of rounding the input forgotten in sequential runs": Mutant(
-        "SmoothedClassifier.certify_at_many.thresholds",
-        "self._probability(one + example.cost, variation)",
-        "self._probability(one, variation)",
+        "AtRadii._shares", "share_for(float(radius) + cost)", "share_for(float(radius))"
     ),
     "stops when one radius is decided": Mutant(
-        "SmoothedClassifier.certify_at_many.rule.decided", ".all(axis=1)", ".any(axis=1)"
+        "AtRadii.stop_rule.decided", "settled.all(axis=1)", "settled.any(axis=1)"
     ),
     "one answer of the stop too many": Mutant(
-        "_Run.take", "found[: stops[0] - self._drawn]", "found[: stops[0] - self._drawn + 1]"
+        "_Run.take",
+        "found[: looks[stops][0] - self._drawn]",
+        "found[: looks[stops][0] - self._drawn + 1]",
     ),
     "answers given to the next run": Mutant(
-        "SmoothedClassifier._sequential",
+        "count_until_stopped",
         "for run, asked in zip(together, jobs, strict=True):",
         "for run, asked in zip(together[1:] + together[:1], jobs, strict=True):",
     ),
     "counts given to another example": Mutant(
-        "SmoothedClassifier._fixed_group",
+        "_count_together",
         "counts.reshape(len(group), len(wanted), -1), strict",
         "counts.reshape(len(group), len(wanted), -1)[::-1], strict",
     ),
     "ordinary bound after an early stop": Mutant(
-        "SmoothedClassifier._certificate", "elif samples < n:", "elif False:"
+        "EarlyAbstain.bounds", "if counts.sum() < setting.n:", "if False:"
     ),
     "answers in another order": Mutant(
         "Engine._count",
@@ -269,9 +265,7 @@ MUTANTS = {
         'fewer |= claims.method == "early-abstain"',
     ),
     "certificates of fewer samples read": Mutant(
-        "_parse_row",
-        'fewer |= method["name"] == "early-abstain" and predict == -1',
-        'fewer |= method["name"] == "early-abstain"',
+        "EarlyAbstain._may_stop_at", "return predict == ABSTAIN", "return True"
     ),
     "radius above r for at least r": Mutant(
         "_certified_counts",
@@ -337,9 +331,14 @@ def place(mutant: Mutant) -> Place:
     return here[0]
 
 
+# Parts of the engine in modules of their own.
+TESTED_WITH = dict.fromkeys(("_modules", "_outputs", "_preparation", "_probes"), "engine")
+
+
 def files_for(path: Path) -> list[str]:
     """The test files of a module: its own, and for a part of a package also the package's."""
-    names = [f"tests/test_{part}.py" for part in path.with_suffix("").parts[1:]]
+    parts = [TESTED_WITH.get(part, part) for part in path.with_suffix("").parts[1:]]
+    names = [f"tests/test_{part}.py" for part in parts]
     found = [name for name in names if (ROOT / name).exists()]
     assert found, f"{path} has no tests"
     return found
