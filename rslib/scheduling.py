@@ -86,11 +86,8 @@ def _is_from_base(error: Exception) -> bool:
     if not below:
         return False
     module, function = below[0]
-    return function == "_wrapped_call_impl" or module.split(".")[0] not in (
-        "torch",
-        "numpy",
-        "copy",
-    )
+    others = ("torch", "numpy", "copy")
+    return function == "_wrapped_call_impl" or module.split(".")[0] not in others
 
 
 def count_all(
@@ -188,6 +185,7 @@ def count_until_stopped(
         # One engine at a time: the runs of other shapes wait.
         together = [run for run in active if run.engine is active[0].engine]
         jobs = [run.jobs(len(together)) for run in together]
+        answers: Iterator[np.ndarray] = iter(())
         if together:
             with naming_x(together[0].example.prepared.shape):
                 found = together[0].engine.answers_each([job for one in jobs for job in one])

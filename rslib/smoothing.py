@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import count
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -190,7 +191,7 @@ class SmoothedClassifier:
         xs, none = iter(xs), object()
         for index in count() if indices is None else indices:
             index = _checks.whole("index", index, 0)
-            x = next(xs, none)
+            x: Any = next(xs, none)
             if x is none and indices is not None:
                 raise ValueError(f"xs must have an example for each of indices, none for {index}")
             if x is none:
@@ -409,7 +410,8 @@ class SmoothedClassifier:
             method = decisions.EarlyAbstain()
         if radius_loss is not None:
             method = decisions.RadiusLoss(decisions.check_radius("radius_loss", radius_loss))
-        return self.certify_by(method, xs, n0, n, alpha, indices)
+        found = self.certify_by(method, xs, n0, n, alpha, indices)
+        return cast(Iterator[Certificate], found)
 
     def certify_by(
         self,
@@ -582,11 +584,14 @@ class SmoothedClassifier:
             As `certify_at`; for an example, when its turn comes.
         """
         n_max = _checks.whole("n_max", n_max, 1, confidence.LARGEST_N)
-        radii = tuple(radius) if np.ndim(radius) else (radius,)
-        if not radii:
+        asked: tuple = (radius,)
+        if np.ndim(radius):
+            asked = tuple(cast(Iterable, radius))
+        if not asked:
             raise ValueError("radius must not be empty")
-        radii = tuple(decisions.check_radius("radius", one) for one in radii)
-        return self.certify_by(decisions.AtRadii(radii), xs, n0, n_max, alpha, indices)
+        method = decisions.AtRadii([decisions.check_radius("radius", one) for one in asked])
+        found = self.certify_by(method, xs, n0, n_max, alpha, indices)
+        return cast(Iterator[Decision], found)
 
 
 def _as_dense(x: Tensor | np.ndarray) -> Tensor | np.ndarray:

@@ -156,6 +156,13 @@ def test_counts_of_runs_that_stopped():
                 method.conclude(SETTING, PICKS_1, counts)
 
 
+def test_methods_that_take_all_samples_never_stop():
+    for method in (AllSamples(), TwoSided()):
+        assert not method.sequential
+        stops, shows = method.stop_rule(SETTING)(np.array([0, 900]), np.array([500, 1000]))
+        assert stops.tolist() == shows.tolist() == [False, False]
+
+
 # --- prediction
 
 

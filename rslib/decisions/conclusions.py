@@ -37,7 +37,9 @@ class _Conclusion:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """What `to_dict` was called on."""
-        found = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        found: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         for name in ("sigma", "step"):
             if found.get(name) is not None:
                 found[name] = Fraction(found[name])

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -42,7 +42,7 @@ def check_alpha(alpha: float, may_stop: bool = False) -> float:
     return alpha
 
 
-def check_radius(name: str, radius: float) -> float:
+def check_radius(name: str, radius: object) -> float:
     """A finite radius that is not negative, or an error that names it."""
     return _checks.real(name, radius, lambda r: 0 <= r < math.inf, "be finite and not negative")
 
@@ -64,8 +64,9 @@ def _check_given(name: str, radius: float | str) -> None:
 
 def _as_text(name: str, radius: float | str) -> str:
     """The decimal that a manifest holds for a radius; a text stays as it is."""
-    text = radius
-    if not isinstance(radius, str):
+    if isinstance(radius, str):
+        text = radius
+    else:
         text = f"{Decimal(repr(float(radius))):f}".removesuffix(".0")
     if not is_radius_text(text):
         raise ValueError(f"{name} must have at most 6 decimals to be written, got {radius!r}")
@@ -123,9 +124,13 @@ class Method(ABC):
 
     # --- runs
 
-    def stop_rule(self, setting: Setting) -> Rule | None:
-        """A rule for one run; None: it takes all n samples."""
-        return None
+    def stop_rule(self, setting: Setting) -> Rule:
+        """A rule for one run; it takes all n samples where none is made for the method."""
+
+        def never(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return np.zeros(len(t), bool), np.zeros(len(t), bool)
+
+        return never
 
     @abstractmethod
     def conclude(
@@ -242,9 +247,9 @@ class Method(ABC):
     # --- command line
 
     @classmethod
-    def from_option(cls, value: object) -> Method:
+    def from_option(cls, value: Any) -> Method:
         """The method, from the value of its option as parsed."""
-        return cls(value) if cls.option and cls.option.takes_radii else cls()
+        return cls()
 
 
 class _OneRadius(Method):
@@ -314,7 +319,8 @@ class AllSamples(_OneRadius):
         self, setting: Setting, label: int, counts: np.ndarray
     ) -> tuple[float, float | None]:
         """Clopper and Pearson's, one-sided, at all of alpha."""
-        return confidence.lower_bound(int(counts[label]), setting.n, setting.alpha), None
+        bound = confidence.lower_bound(int(counts[label]), setting.n, setting.alpha)
+        return float(bound), None
 
 
 @dataclass(frozen=True)
@@ -327,7 +333,7 @@ class TwoSided(_OneRadius):
     """
 
     name = "two-sided"
-    option = Option("--two-sided", "bound the runner-up too")
+    option: ClassVar[Option] = Option("--two-sided", "bound the runner-up too")
 
     def bounds(
         self, setting: Setting, label: int, counts: np.ndarray
@@ -418,7 +424,7 @@ class RadiusLoss(_OneRadius):
         def stop(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             fixed = confidence.lower_bound(k * n // t, n, alpha) - setting.total_variation
             goal = certificates.certified_radius(np.clip(fixed, 0.5, None), sigma) - loss
-            p = [setting.share_for(max(0.0, float(one))) for one in goal]
+            p = [setting.share_for(max(0.0, float(one))) for one in np.atleast_1d(goal)]
             stops = sequential.is_above(k, t, np.array(p), n, alpha) | hopeless(k, t)[0]
             return stops, np.zeros_like(stops)
 
@@ -433,6 +439,11 @@ class RadiusLoss(_OneRadius):
 
     def _field_values(self) -> dict:
         return {"loss": _as_text("loss", self.loss)}
+
+    @classmethod
+    def from_option(cls, value: Any) -> RadiusLoss:
+        """Of this loss."""
+        return cls(value)
 
 
 def _are_ascending_texts(value: object) -> bool:
@@ -471,11 +482,11 @@ class AtRadii(Method):
     ville1939, waudbysmith2024. Chapter 13.
     """
 
-    radii: tuple[float | str, ...]
+    radii: Sequence[float | str]
 
     name = "at"
     sequential = True
-    option = Option(
+    option: ClassVar[Option] = Option(
         "--at",
         "decide these radii only, each as soon as it can be",
         takes_radii=True,
@@ -565,7 +576,7 @@ class AtRadii(Method):
             )
 
     @classmethod
-    def from_option(cls, value: object) -> AtRadii:
+    def from_option(cls, value: Any) -> AtRadii:
         """In ascending order; a ValueError where one is named twice."""
         texts = sorted(value, key=lambda text: (Decimal(text), text))
         if any(Decimal(a) == Decimal(b) for a, b in pairwise(texts)):
@@ -676,17 +687,21 @@ def method_from_options(values: Mapping[str, object]) -> Method:
     >>> method_from_options({"radius_loss": "0.05", "two_sided": False})
     RadiusLoss(loss='0.05')
     """
-    asked = [m for m in METHODS.values() if m.option and values.get(m.option.name)]
-    if TwoSided in asked and len(asked) > 1:
+    asked = {
+        method.option.flag: (method, values[method.option.name])
+        for method in METHODS.values()
+        if method.option and values.get(method.option.name)
+    }
+    if TwoSided.option.flag in asked and len(asked) > 1:
         flag = TwoSided.option.flag
         raise ValueError(f"{flag} takes all --n copies; it goes with no option that stops")
     if len(asked) > 1:
-        first, second = (method.option.flag for method in asked[:2])
+        first, second, *_ = asked
         raise ValueError(f"{second} does not go with {first}")
     if not asked:
         return AllSamples()
-    (method,) = asked
-    return method.from_option(values[method.option.name])
+    ((method, value),) = asked.values()
+    return method.from_option(value)
 
 
 def _round_down(radius: float) -> float:
