@@ -24,9 +24,9 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4}
 _LOW_PRECISION, _TENSOR_FLOAT = 5e-2, 5e-3
 # Scores of one row, computed in one way, in one place; and in another place, where rounding may be
 # another, inside the base classifier even in low precision.
-_AGAIN, _ELSEWHERE = 1e-5, 5e-2
-# Of each of three tests, for a base classifier that answers each row by itself: 10^-6 in all.
-_FALSE_ALARM = 3e-7
+_AGAIN, _ELSEWHERE = 1e-6, 5e-2
+# Of each of four tests, for a base classifier that answers each row by itself: 10^-6 in all.
+_FALSE_ALARM = 2.5e-7
 _ROWS_TESTED, _SIGNS_WANTED = 64, 48
 
 
@@ -149,7 +149,8 @@ class _Asked:
         self._scores, self._num_classes, self._generators = scores, num_classes, generators
         self._dtype = dtype
         uniform, noise, *_ = probes(example)
-        self._rows, self._others = uniform, 1 + 3 * noise
+        # The others are above all rows, or below: their mean, their norm and their rank are others.
+        self._rows, self._others = uniform, 2 + 3 * noise.abs()
 
     def _of(self, *parts: Tensor) -> Tensor:
         """Scores (B, K) of a batch of these rows; labels as scores of 0 and 1."""
@@ -167,34 +168,42 @@ class _Asked:
             return True  # that is refused where scores are counted
         self._generators.restore()
         moved = self._of(rows[-1:], rows[:-1]).roll(-1, 0)
-        self._generators.restore()
-        among_others = self._of(rows[:kept], self._others[kept:])
+        among = []
+        for others in (self._others, -self._others):
+            self._generators.restore()
+            among.append(self._of(rows[:kept], others[kept:]))
         again = self._of(rows)
-        scale = _spread(torch.cat([first, among_others])).amax()
+        scale = float(_spread(torch.cat([first, *among])).amax())
+        spread = torch.full((self._num_classes,), scale, dtype=torch.float64, device=first.device)
         if (
-            _close(first, again, _AGAIN, self._dtype, scale)
-            and _close(first, moved, _ELSEWHERE, self._dtype, scale)
-            and _close(first[:kept], among_others[:kept], _AGAIN, self._dtype, scale)
+            _close(first, again, _AGAIN, self._dtype, spread)
+            and _close(first, moved, _ELSEWHERE, self._dtype, spread)
+            and all(_close(first[:kept], one[:kept], _AGAIN, self._dtype, spread) for one in among)
         ):
             return torch.equal(first, moved)
         if kept:
-            one, two, rest = self._rows[:kept], self._others[:kept], len(self._rows) - 2 * kept
-            places = slice(0, kept), slice(kept, 2 * kept)
-            pad = self._others[:rest]
-            beside = (one, self._rows[kept : 2 * kept], pad), (one, two, pad)
-            if self._differ(*beside, places[0], places[0], _AGAIN * float(scale)):
+            self._test_fresh_randomness(kept)
+            self._test_neighbours(kept, scale, watched)
+        return False
+
+    def _test_neighbours(self, kept: int, scale: float, watched: Watched) -> None:
+        rows, rest = self._rows[:kept], self._others[: len(self._rows) - 2 * kept]
+        first, second = slice(0, kept), slice(kept, 2 * kept)
+        mixed = self._others[:kept]
+        for one, other in ((mixed, -mixed), (self._rows[second], mixed)):
+            batches = (rows, one, rest), (rows, other, rest)
+            if self._differ(*batches, first, first, _AGAIN * scale):
                 raise ValueError(
                     "base must answer each row by itself, got other scores for the same row among "
                     f"other rows of the batch: {_cause(watched)}"
                 )
-            swapped = (one, two, pad), (two, one, pad)
-            if self._differ(*swapped, *places, _ELSEWHERE * float(scale)):
-                raise ValueError(
-                    "base must answer each row by itself, got other scores for the same row in "
-                    f"another place of the batch: {_cause(watched)}"
-                )
-            self._test_fresh_randomness(kept)
-        return False
+        if self._differ(
+            (rows, mixed, rest), (mixed, rows, rest), first, second, _ELSEWHERE * scale
+        ):
+            raise ValueError(
+                "base must answer each row by itself, got other scores for the same row in another "
+                f"place of the batch: {_cause(watched)}"
+            )
 
     def _differ(
         self,

@@ -137,7 +137,7 @@ def test_hidden_randomness_is_not_frozen(backend):
 
     class Random(nn.Module):
         def forward(self, x):
-            return x.flatten(1)[:, :2] + torch.tensor(generator.normal(size=2).astype(np.float32))
+            return x.flatten(1)[:, :2] + torch.tensor(generator.normal(size=(len(x), 2))).float()
 
     assert Engine(Random(), 2, SHAPE, Plan(backend, rows=1024)).plan.backend == "eager"
 
@@ -251,13 +251,15 @@ def test_one_score_that_is_not_finite_is_refused(bad):
 
     def base(x):
         scores = torch.rand(len(x), 3)
-        if not calls:
+        if len(calls) == 5:
             scores[5, 1] = bad
         calls.append(1)
         return scores
 
+    engine = Engine(base, 3, SHAPE, Plan("callable", rows=16))
+    calls.clear()
     with pytest.raises(ValueError, match="base must return finite scores"):
-        Engine(base, 3, SHAPE, Plan("callable", rows=16)).count(stream(), 160)
+        engine.count(stream(), 160)
 
 
 @pytest.mark.parametrize(
@@ -267,11 +269,26 @@ def test_one_score_that_is_not_finite_is_refused(bad):
         (lambda x: torch.zeros(len(x)), r"\(8,\)"),
         (lambda x: torch.zeros(1, 4), r"\(1, 4\)"),
         (lambda x: [0.0], "list"),
+        (lambda x: torch.full((len(x),), 4), "4"),
+        (lambda x: torch.full((len(x),), -1), "-1"),
+        (lambda x: torch.zeros(1).int(), r"\(1,\)"),
+        (lambda x: np.array(["cat"] * len(x)), "ndarray"),
+        (lambda x: torch.zeros(len(x), 4).bool(), r"torch.bool of shape \(8, 4\)"),
+        (lambda x: torch.zeros(len(x), 4) * 1j, r"torch.complex64 of shape \(8, 4\)"),
     ],
 )
-def test_score_shape_must_fit_num_classes(base, found):
-    engine = Engine(base, 4, SHAPE, Plan("callable", rows=8))
+def test_scores_must_fit_num_classes(base, found):
     with pytest.raises(ValueError, match=f"num_classes is 4: .*got {found}"):
+        Engine(base, 4, SHAPE, Plan("callable", rows=8))
+
+
+def test_scores_of_another_shape_are_noticed_later_too():
+    shapes = []
+    engine = Engine(
+        lambda x: torch.zeros(len(x), 5 if shapes else 4), 4, SHAPE, Plan("callable", rows=8)
+    )
+    shapes.append(5)
+    with pytest.raises(ValueError, match=r"num_classes is 4: .*got \(8, 5\)"):
         engine.count(stream(), 8)
 
 
@@ -470,13 +487,25 @@ def test_two_threads_do_not_share_a_buffer():
 
 
 def test_a_base_that_certifies_with_itself_is_refused():
+    engines = []
+
     def base(x):
-        engine.count(stream(), 1)
+        if engines:
+            engines[0].count(stream(), 1)
         return torch.zeros(len(x), 2)
 
-    engine = Engine(base, 2, SHAPE, Plan("callable", rows=4))
+    engines.append(Engine(base, 2, SHAPE, Plan("callable", rows=4)))
     with pytest.raises(RuntimeError, match="base must not certify with the classifier"):
-        engine.count(stream(), 4)
+        engines[0].count(stream(), 4)
+
+
+def test_a_base_that_certifies_with_itself_from_the_first_is_refused():
+    def base(x):
+        Engine(base, 2, SHAPE, Plan("callable", rows=4))
+        return torch.zeros(len(x), 2)
+
+    with pytest.raises(RuntimeError, match="base must not certify with the classifier"):
+        Engine(base, 2, SHAPE, Plan("callable", rows=4))
 
 
 @pytest.mark.parametrize("sizes", [(3, 40), (16, 16), (1, 1, 1), (100,), (7, 0, 30)])
