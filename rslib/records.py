@@ -12,8 +12,9 @@ smoothed classifier abstains; ``time`` is the seconds since the row before; ``se
 ``estimation`` are the counts that are not zero, as ``class:count`` with the classes ascending.
 
 Beside ``sigma_0.25.tsv`` lies its manifest ``sigma_0.25.json``: all that decides a certificate
-(sigma, n0, n, alpha, noise, seed, model hash, plan) and how the file was made. Numbers that must
-be exact (sigma, alpha, step, total_variation) are strings, as decimals or fractions.
+(sigma, n0, n, alpha, noise, seed, plan, hashes of the model and of the examples) and how the file
+was made. Numbers that must be exact (sigma, alpha, step, total_variation) are strings, as decimals
+or fractions.
 
 A run may have stopped before its n-th sample. Its manifest then has a field ``method``, and its
 rows may hold fewer than n estimation counts: ``{"name": "early-abstain"}`` (only rows that abstain
@@ -294,12 +295,7 @@ _STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatasetEntry(_Object):
-    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it.
-
-    ``sha256`` is that of the pixels and labels of the examples at the manifest's ``indices``, in
-    that order: for each its values as little-endian float32, then its label as a little-endian
-    64-bit integer.
-    """
+    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it."""
 
     name: Annotated[str, _TEXT]
     split: Annotated[str, _TEXT]
@@ -313,7 +309,6 @@ class DatasetEntry(_Object):
     ]
     num_classes: Annotated[int, _Must(partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9")]
     size: Annotated[int, _NUMBER_OF]
-    sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -348,8 +343,12 @@ class Manifest(_Object):
     """All that decides the certificates of a file, and how the file was made.
 
     Numbers that must be exact (sigma, alpha, step, total_variation) are strings, as decimals or
-    fractions. A field added here is written, read, checked, and compared on resuming. It can be
-    read like the dictionary that the JSON file holds, too: ``manifest["noise"]["step"]``.
+    fractions. ``examples_sha256`` is the hash of the pixels and labels of the examples at
+    ``indices``, in that order: of each its values as little-endian float32, then its label as a
+    little-endian 64-bit integer.
+
+    A field added here is written, read, checked, and compared on resuming. A manifest can be read
+    like the dictionary that its file holds, too: ``manifest["noise"]["step"]``.
 
     Examples
     --------
@@ -385,6 +384,7 @@ class Manifest(_Object):
         ),
     ]
     method: Annotated[dict | None, _Must(_object, "an object")] = None
+    examples_sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
