@@ -50,12 +50,18 @@ class Method:
     def _may_take_fewer(self, predict: int) -> bool:
         return self.sequential
 
-    def check_row(self, predict: int, radius: Decimal, samples: int, n: int) -> None:
+    def check_row(self, predict, radius, samples, n, drawn=None) -> None:
         """Raise unless a row may have taken so many samples."""
         fewer = self._may_take_fewer(predict)
         if samples != n and not (fewer and samples < n):
             most = "at most " if fewer else ""
             raise ValueError(f"estimation: the counts must add up to {most}{n}, got {samples}")
+        if drawn is not None:
+            self._check_drawn(predict, samples, n, drawn)
+
+    def _check_drawn(self, predict, samples, n, drawn) -> None:
+        words = "all samples drawn are to be counted"
+        raise ValueError(f"estimation: {words}, got {samples} of {drawn}")
 
 
 @dataclass(frozen=True)
@@ -107,8 +113,15 @@ class AtRadii(Method):
     def _values(self) -> dict:
         return {"radii": [str(one) for one in self.radii]}
 
-    def check_row(self, predict: int, radius: Decimal, samples: int, n: int) -> None:
-        super().check_row(predict, radius, samples, n)
+    def _check_drawn(self, predict, samples, n, drawn) -> None:
+        if predict == ABSTAIN:
+            super()._check_drawn(predict, samples, n, drawn)
+        if not samples < drawn <= n:
+            words = f"drawn must be more than the {samples} that are counted, and at most"
+            raise ValueError(f"estimation: {words} {n}, got {drawn}")
+
+    def check_row(self, predict, radius, samples, n, drawn=None) -> None:
+        super().check_row(predict, radius, samples, n, drawn)
         if predict != ABSTAIN and radius not in [Decimal(one) for one in self.radii]:
             raise ValueError(f"radius: must be one of the manifest's, got {radius}")
 
