@@ -361,6 +361,7 @@ def _as_text(number: Fraction) -> str:
 
 def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: float) -> Row:
     """The row of one example; ``seconds`` since the row before."""
+    samples, counted = certificate.samples, sum(certificate.counts)
     return Row(
         idx=idx,
         label=label,
@@ -370,6 +371,7 @@ def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: flo
         time=seconds,
         selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
         estimation={c: k for c, k in enumerate(certificate.counts) if k},
+        drawn=samples if samples > counted else None,
     )
 
 
@@ -494,7 +496,8 @@ def _redrawn(smoothed: SmoothedClassifier, dataset: Dataset, row: Row) -> list[s
     problems = []
     for name, purpose in (("selection", Purpose.SELECTION), ("estimation", Purpose.ESTIMATION)):
         recorded = getattr(row, name)
-        # A run that stopped early took the first draws of the same noise.
+        # A run that stopped early took the first draws of the same noise, and a radius that was
+        # kept was shown by the first of those that were drawn.
         drawn = smoothed.counts(dataset.images[row.idx], sum(recorded.values()), purpose, row.idx)
         again = {c: k for c, k in enumerate(drawn.tolist()) if k}
         if recorded != again:

@@ -1072,6 +1072,14 @@ def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
     assert "method: the file has" in message(CertificateWriter, path, manifest())
 
 
+def test_a_radius_that_was_kept_says_of_how_many_samples(tmp_path):
+    path, row = tmp_path / "a.tsv", replace(SHORT, drawn=284)
+    with CertificateWriter(path, manifest(method=AT)) as writer:
+        writer.append(row)
+    assert path.read_text().splitlines()[1].endswith("\t7:100\t7:60 of 284")
+    assert read_certificates(path).rows == (row,)
+
+
 @pytest.mark.parametrize(
     ("method", "row", "words"),
     [
@@ -1092,6 +1100,13 @@ def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
             replace(SHORT, label=1, predict=1, radius=Decimal("0.300000")),
             "radius: must be one of the manifest's, got 0.300000",
         ),
+        (LOSS, replace(SHORT, drawn=284), "are to be counted, got 60 of 284"),
+        (None, replace(ROW, drawn=1001), "are to be counted, got 1000 of 1001"),
+        (AT, replace(GAVE_UP, drawn=284), "are to be counted, got 60 of 284"),
+        (AT, replace(SHORT, drawn=0), "and at most 1000, got 0"),
+        (AT, replace(SHORT, drawn=60), "and at most 1000, got 60"),
+        (AT, replace(SHORT, drawn=1001), "and at most 1000, got 1001"),
+        (AT, replace(SHORT, drawn=-5), "estimation: must be class:count, got '7:60 of -5'"),
         (AT, replace(SHORT, selection={7: 99}), "selection: the counts must add up to 100, got 99"),
     ],
 )
