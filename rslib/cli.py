@@ -143,10 +143,10 @@ def _train(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     dataset = _dataset(options, "test")
+    indices = _indices(options.indices, len(dataset))
     smoothed = _smoothed(options, dataset, _model(options, dataset))
     if options.seed is None:
         _say(f"Seed {smoothed.seed}, drawn fresh: --seed with it gives these answers again.")
-    indices = _indices(options.indices, len(dataset))
     images = (dataset.images[idx] for idx in indices)
     labels = smoothed.predict_many(images, options.n, options.alpha, indices)
     print("idx\tlabel\tpredict")
@@ -166,6 +166,7 @@ def _certify_share(options: argparse.Namespace, team: Team) -> int:
 
     method = decisions.method_from_options(vars(options))
     dataset = _dataset(options, "test")
+    indices = _indices(options.indices, len(dataset))
     name = Path(options.weights).parent.name
     out = Path(options.out or _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv")
     earlier = runs.begun(out) if team.rank == 0 else None
@@ -182,7 +183,7 @@ def _certify_share(options: argparse.Namespace, team: Team) -> int:
         n=options.n,
         alpha=options.alpha_text,
         sigma=options.sigma,
-        indices=_indices(options.indices, len(dataset)),
+        indices=indices,
         command=options.command_line,
         budget=options.budget,
         team=team,

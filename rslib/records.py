@@ -12,13 +12,16 @@ smoothed classifier abstains; ``time`` is the seconds since the row before; ``se
 ``estimation`` are the counts that are not zero, as ``class:count`` with the classes ascending.
 
 Beside ``sigma_0.25.tsv`` lies its manifest ``sigma_0.25.json``: all that decides a certificate
-(sigma, n0, n, alpha, noise, seed, model hash, plan) and how the file was made. Numbers that must
-be exact (sigma, alpha, step, total_variation) are strings, as decimals or fractions.
+(sigma, n0, n, alpha, noise, seed, plan, hashes of the model and of the examples) and how the file
+was made. Numbers that must be exact (sigma, alpha, step, total_variation) are strings, as decimals
+or fractions.
 
 A run may have stopped before its n-th sample. Its manifest then has a field ``method``, and its
 rows may hold fewer than n estimation counts: ``{"name": "early-abstain"}`` (only rows that abstain
 do), ``{"name": "radius-loss", "loss": "0.05"}``, or ``{"name": "at", "radii": ["0", "0.25"]}``, in
-which every radius is one of those asked for. Without that field every row holds n.
+which every radius is one of those asked for. Without that field every row holds n. A radius that
+was asked for is kept once it was shown: ``estimation`` then holds the counts at the look that
+showed it, and says of how many samples these are, where more were drawn: ``7:60 of 284``.
 
 Nothing is read on trust. Whatever the bytes, reading either gives what they say or raises
 :class:`RecordError`, whose message begins with the file and the line.
@@ -103,6 +106,8 @@ class Row:
         Seconds since the row before: what the certificate took, where it shared no forward pass.
     selection, estimation : dict of int to int
         Counts by class, zero counts left out; empty in the logs of the original authors.
+    drawn : int, optional
+        Estimation samples drawn in all, where more were drawn than are counted.
     """
 
     idx: int
@@ -113,6 +118,7 @@ class Row:
     time: float
     selection: dict[int, int] = field(default_factory=dict)
     estimation: dict[int, int] = field(default_factory=dict)
+    drawn: int | None = None
 
 
 def manifest_path(path: str | os.PathLike) -> Path:
@@ -294,12 +300,7 @@ _STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatasetEntry(_Object):
-    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it.
-
-    ``sha256`` is that of the pixels and labels of the examples at the manifest's ``indices``, in
-    that order: for each its values as little-endian float32, then its label as a little-endian
-    64-bit integer.
-    """
+    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it."""
 
     name: Annotated[str, _TEXT]
     split: Annotated[str, _TEXT]
@@ -313,7 +314,6 @@ class DatasetEntry(_Object):
     ]
     num_classes: Annotated[int, _Must(partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9")]
     size: Annotated[int, _NUMBER_OF]
-    sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -348,8 +348,12 @@ class Manifest(_Object):
     """All that decides the certificates of a file, and how the file was made.
 
     Numbers that must be exact (sigma, alpha, step, total_variation) are strings, as decimals or
-    fractions. A field added here is written, read, checked, and compared on resuming. It can be
-    read like the dictionary that the JSON file holds, too: ``manifest["noise"]["step"]``.
+    fractions. ``examples_sha256`` is the hash of the pixels and labels of the examples at
+    ``indices``, in that order: of each its values as little-endian float32, then its label as a
+    little-endian 64-bit integer.
+
+    A field added here is written, read, checked, and compared on resuming. A manifest can be read
+    like the dictionary that its file holds, too: ``manifest["noise"]["step"]``.
 
     Examples
     --------
@@ -385,6 +389,7 @@ class Manifest(_Object):
         ),
     ]
     method: Annotated[dict | None, _Must(_object, "an object")] = None
+    examples_sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -658,6 +663,7 @@ def _first_difference(old, new, name: str = "") -> tuple[str, object, object] | 
 
 # 18 digits at most: every such integer is far below what any count or index can be.
 _NATURAL = r"(?:0|[1-9][0-9]{0,17})"
+_COUNTS = rf"{_NATURAL}:{_NATURAL}(?: {_NATURAL}:{_NATURAL})*"
 _CLOCK = re.compile(
     r"(?:([0-9]{1,6}) days?, )?([0-9]{1,2}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]{1,6})?)"
 )
@@ -668,8 +674,8 @@ _COLUMN = {
     "radius": (re.compile(r"(?:0|[1-9][0-9]{0,11})\.[0-9]{6}"), "a number with 6 decimals"),
     "correct": (re.compile("[01]"), "0 or 1"),
     "time": (re.compile(r"[0-9]{1,12}\.[0-9]{3}"), "seconds with 3 decimals"),
-    "selection": (re.compile(f"{_NATURAL}:{_NATURAL}(?: {_NATURAL}:{_NATURAL})*"), "class:count"),
-    "estimation": (re.compile(f"{_NATURAL}:{_NATURAL}(?: {_NATURAL}:{_NATURAL})*"), "class:count"),
+    "selection": (re.compile(_COUNTS), "class:count"),
+    "estimation": (re.compile(f"{_COUNTS}(?: of {_NATURAL})?"), "class:count"),
 }
 _LOG_COLUMN = {
     **_COLUMN,
@@ -712,7 +718,7 @@ def _parse_row(line: str, manifest: Manifest | None) -> Row:
             raise ValueError(f"{name}: must be {words}, got {_start(text)}")
     idx, label, predict = (int(values[name]) for name in ("idx", "label", "predict"))
     radius, correct = Decimal(values["radius"]), values["correct"] == "1"
-    selection, estimation = {}, {}
+    selection, estimation, drawn = {}, {}, None
     if manifest is not None:
         num_classes = manifest.dataset.num_classes
         for name, value in (("label", label), ("predict", predict)):
@@ -721,9 +727,13 @@ def _parse_row(line: str, manifest: Manifest | None) -> Row:
         selection = _counts("selection", values["selection"], num_classes)
         if (found := sum(selection.values())) != manifest.n0:
             raise ValueError(f"selection: the counts must add up to {manifest.n0}, got {found}")
-        estimation = _counts("estimation", values["estimation"], num_classes)
+        counted, _, in_all = values["estimation"].partition(" of ")
+        estimation, drawn = (
+            _counts("estimation", counted, num_classes),
+            int(in_all) if in_all else None,
+        )
         samples = sum(estimation.values())
-        manifest.certified_by.check_row(predict, radius, samples, manifest.n)
+        manifest.certified_by.check_row(predict, radius, samples, manifest.n, drawn)
     if correct != (predict == label):
         raise ValueError(
             f"correct: must be {int(predict == label)} for label {label} and predict {predict}"
@@ -731,7 +741,7 @@ def _parse_row(line: str, manifest: Manifest | None) -> Row:
     if predict == -1 and radius != 0:
         raise ValueError(f"radius: must be 0 where predict is -1, got {values['radius']}")
     return Row(
-        idx, label, predict, radius, correct, _seconds(values["time"]), selection, estimation
+        idx, label, predict, radius, correct, _seconds(values["time"]), selection, estimation, drawn
     )
 
 
@@ -811,12 +821,14 @@ def _format_row(row: Row) -> str:
     exact = Decimal if isinstance(row.radius, Decimal) else float
     if _COLUMN["radius"][0].fullmatch(radius) and exact(radius) != row.radius:
         raise ValueError(f"radius: must have at most 6 decimals, got {row.radius}")
-    counts = (
+    selection, estimation = (
         " ".join(f"{label}:{count}" for label, count in sorted(of.items()) if count != 0)
         for of in (row.selection, row.estimation)
     )
-    fields = (row.idx, row.label, row.predict, radius, int(row.correct), f"{row.time:.3f}", *counts)
-    return "\t".join(map(str, fields))
+    if row.drawn is not None:
+        estimation += f" of {row.drawn}"
+    start = (row.idx, row.label, row.predict, radius, int(row.correct), f"{row.time:.3f}")
+    return "\t".join(map(str, (*start, selection, estimation)))
 
 
 class CertificateWriter:

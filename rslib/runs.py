@@ -18,6 +18,7 @@ cohen2019, Algorithm 1. Chapters 10 and 12.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import random
@@ -28,6 +29,8 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rslib import _files, backends, datasets, plans, progress, records, weights
 from rslib.datasets import Dataset
@@ -319,7 +322,7 @@ def _manifest(
         raise ValueError(f"sigma must be the classifier's, {smoothed.sigma}, got {sigma!r}")
     step, dimension = smoothed.noise.step, math.prod(dataset.shape)
     return Manifest(
-        dataset=weights.describe(dataset, indices),
+        dataset=weights.describe(dataset),
         indices=tuple(indices),
         model=records.ModelEntry(
             name=name, file=Path(os.path.relpath(path, out.parent)).as_posix(), sha256=sha256
@@ -335,9 +338,19 @@ def _manifest(
         ),
         seed=smoothed.seed,
         plan=smoothed.engine(dataset.shape).plan.to_dict(),
+        examples_sha256=_examples_sha256(dataset, indices),
         **method.to_fields(),
         **_files.provenance(command, smoothed.device, backends.PACKAGES),
     )
+
+
+def _examples_sha256(dataset: Dataset, indices: Iterable[int]) -> str:
+    """Hash of examples as the network gets them: equally many others differ in it."""
+    digest = hashlib.sha256()
+    for idx in indices:
+        digest.update(np.ascontiguousarray(dataset.images[idx], dtype="<f4").tobytes())
+        digest.update(int(dataset.labels[idx]).to_bytes(8, "little", signed=True))
+    return digest.hexdigest()
 
 
 def _as_text(number: Fraction) -> str:
@@ -348,6 +361,7 @@ def _as_text(number: Fraction) -> str:
 
 def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: float) -> Row:
     """The row of one example; ``seconds`` since the row before."""
+    samples, counted = certificate.samples, sum(certificate.counts)
     return Row(
         idx=idx,
         label=label,
@@ -357,6 +371,7 @@ def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: flo
         time=seconds,
         selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
         estimation={c: k for c, k in enumerate(certificate.counts) if k},
+        drawn=samples if samples > counted else None,
     )
 
 
@@ -432,17 +447,15 @@ def replay(
     if seed not in (None, manifest.seed):
         raise ValueError(f"seed must be the file's, {manifest.seed}, got {seed}")
     dataset = datasets.load(manifest.dataset.name, manifest.dataset.split, root)
-    known = manifest.dataset.sha256 and len(dataset) == manifest.dataset.size
-    described = weights.describe(dataset, manifest.indices if known else None)
+    described = weights.describe(dataset)
     if described != manifest.dataset:
-        return Replay(
-            where,
-            (),
-            [
-                f"{where}: its data set is {manifest.dataset.to_dict()}, "
-                f"the one at hand {described.to_dict()}"
-            ],
-        )
+        words = f"{manifest.dataset.to_dict()}, the one at hand {described.to_dict()}"
+        return Replay(where, (), [f"{where}: its data set is {words}"])
+    if manifest.examples_sha256:
+        found = _examples_sha256(dataset, manifest.indices)
+        if found != manifest.examples_sha256:
+            words = f"{manifest.examples_sha256}, those at hand {found}"
+            return Replay(where, (), [f"{where}: the SHA-256 of its examples is {words}"])
     problems = [
         f"{where}: idx {row.idx}: label {row.label}, is {dataset.labels[row.idx]}"
         for row in file.rows
@@ -483,7 +496,8 @@ def _redrawn(smoothed: SmoothedClassifier, dataset: Dataset, row: Row) -> list[s
     problems = []
     for name, purpose in (("selection", Purpose.SELECTION), ("estimation", Purpose.ESTIMATION)):
         recorded = getattr(row, name)
-        # A run that stopped early took the first draws of the same noise.
+        # A run that stopped early took the first draws of the same noise, and a radius that was
+        # kept was shown by the first of those that were drawn.
         drawn = smoothed.counts(dataset.images[row.idx], sum(recorded.values()), purpose, row.idx)
         again = {c: k for c, k in enumerate(drawn.tolist()) if k}
         if recorded != again:

@@ -6,17 +6,15 @@ architecture the weights are of, their hash, and how they were trained.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -251,15 +249,8 @@ def _hyperparameters(recipe: str, changes: Mapping[str, Any], seed: int) -> dict
     return found | {name: value for name, value in changes.items() if value is not None}
 
 
-def describe(dataset: Dataset, indices: Iterable[int] | None = None) -> records.DatasetEntry:
-    """What manifests say of a data set; with the hash of the examples at these indices, if given.
-
-    The hash is of what the network gets: two folders of equally many images differ in it.
-    """
-    digest = hashlib.sha256()
-    for idx in indices or ():
-        digest.update(np.ascontiguousarray(dataset.images[idx], dtype="<f4").tobytes())
-        digest.update(int(dataset.labels[idx]).to_bytes(8, "little", signed=True))
+def describe(dataset: Dataset) -> records.DatasetEntry:
+    """What manifests say of a data set."""
     return records.DatasetEntry(
         name=dataset.name,
         split=dataset.split,
@@ -267,5 +258,4 @@ def describe(dataset: Dataset, indices: Iterable[int] | None = None) -> records.
         shape=dataset.shape,
         num_classes=dataset.num_classes,
         size=len(dataset),
-        sha256=None if indices is None else digest.hexdigest(),
     )

@@ -347,8 +347,8 @@ FIELDS = [
     ("dataset.num_classes", True, "must be an integer from 2 to 10^9, got true"),
     ("dataset.num_classes", 10.0, "must be an integer from 2 to 10^9, got 10.0"),
     ("dataset.size", 0, "must be an integer from 1 to 10^12, got 0"),
-    ("dataset.sha256", None, "must be 64 hexadecimal digits, got null"),
-    ("dataset.sha256", "0F" * 32, f'must be 64 hexadecimal digits, got "{"0F" * 28}...'),
+    ("examples_sha256", None, "must be 64 hexadecimal digits, got null"),
+    ("examples_sha256", "0F" * 32, f'must be 64 hexadecimal digits, got "{"0F" * 28}...'),
     ("indices", [], "must be a list of distinct non-negative integers, got []"),
     ("indices", [1, 1], "must be a list of distinct non-negative integers, got [1, 1]"),
     ("indices", [-1], "must be a list of distinct non-negative integers, got [-1]"),
@@ -404,10 +404,7 @@ def test_a_wrong_field(tmp_path, name, value, words):
     assert not other.exists()
 
 
-REQUIRED = {name for name, _, _ in FIELDS if "." in name} - {"dataset.sha256"} | {"n0"}
-
-
-@pytest.mark.parametrize("name", sorted(REQUIRED))
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in FIELDS if "." in name} | {"n0"}))
 def test_a_missing_field(tmp_path, name):
     wrong = manifest()
     *parents, last = name.split(".")
@@ -670,14 +667,14 @@ def test_files_without_the_hash_of_their_examples_are_resumed(tmp_path):
     """Those of older versions: there is nothing to compare, and the file stays as it is."""
     path = written(tmp_path, LINE)
     before = manifest_path(path).read_bytes()
-    with CertificateWriter(path, manifest(dataset__sha256="0" * 64)) as writer:
-        assert writer.done == {3} and writer.manifest.dataset.sha256 is None
+    with CertificateWriter(path, manifest(examples_sha256="0" * 64)) as writer:
+        assert writer.done == {3} and writer.manifest.examples_sha256 is None
     assert manifest_path(path).read_bytes() == before
-    path = written(tmp_path, LINE, dataset__sha256="0" * 64)
+    path = written(tmp_path, LINE, examples_sha256="0" * 64)
     with CertificateWriter(path, manifest()) as writer:
         assert writer.done == {3}
-    said = message(CertificateWriter, path, manifest(dataset__sha256="1" * 64))
-    assert f'dataset.sha256: the file has "{"0" * 56}..., this run "{"1" * 56}...' in said
+    said = message(CertificateWriter, path, manifest(examples_sha256="1" * 64))
+    assert f'examples_sha256: the file has "{"0" * 56}..., this run "{"1" * 56}...' in said
 
 
 def test_a_manifest_is_its_class_and_reads_like_its_dictionary(tmp_path):
@@ -1040,6 +1037,14 @@ def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
     assert "method: the file has" in message(CertificateWriter, path, manifest())
 
 
+def test_a_radius_that_was_kept_says_of_how_many_samples(tmp_path):
+    path, row = tmp_path / "a.tsv", replace(SHORT, drawn=284)
+    with CertificateWriter(path, manifest(method=AT)) as writer:
+        writer.append(row)
+    assert path.read_text().splitlines()[1].endswith("\t7:100\t7:60 of 284")
+    assert read_certificates(path).rows == (row,)
+
+
 @pytest.mark.parametrize(
     ("method", "row", "words"),
     [
@@ -1060,6 +1065,13 @@ def test_rows_of_runs_that_stopped_are_written_and_read(tmp_path, method):
             replace(SHORT, label=1, predict=1, radius=Decimal("0.300000")),
             "radius: must be one of the manifest's, got 0.300000",
         ),
+        (LOSS, replace(SHORT, drawn=284), "are to be counted, got 60 of 284"),
+        (None, replace(ROW, drawn=1001), "are to be counted, got 1000 of 1001"),
+        (AT, replace(GAVE_UP, drawn=284), "are to be counted, got 60 of 284"),
+        (AT, replace(SHORT, drawn=0), "and at most 1000, got 0"),
+        (AT, replace(SHORT, drawn=60), "and at most 1000, got 60"),
+        (AT, replace(SHORT, drawn=1001), "and at most 1000, got 1001"),
+        (AT, replace(SHORT, drawn=-5), "estimation: must be class:count, got '7:60 of -5'"),
         (AT, replace(SHORT, selection={7: 99}), "selection: the counts must add up to 100, got 99"),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_run_is_not_gone_on_with_on_other_data(tmp_path, model, other):
     with pytest.raises(KeyboardInterrupt):
         runs.certify(smoothed(), pages(), out, model=model, n=100, on_row=interrupt)
     before = out.read_bytes()
-    with pytest.raises(RecordError, match=r"dataset\.sha256: the file has .* another run"):
+    with pytest.raises(RecordError, match=r"examples_sha256: the file has .* another run"):
         runs.certify(smoothed(), other, out, model=model, n=100)
     assert out.read_bytes() == before
     runs.certify(smoothed(), pages(), out, model=model, n=100)
@@ -197,15 +197,16 @@ def test_from_the_command_line_too_other_data_is_refused(tmp_path, two_folders, 
     kept = out.read_text().splitlines(keepends=True)
     out.write_text("".join(kept[:3]))
     assert certify(two) == 2
-    assert "dataset.sha256: the file has" in capsys.readouterr().err
+    assert "examples_sha256: the file has" in capsys.readouterr().err
     assert out.read_text() == "".join(kept[:3])
     assert certify(one) == 0
     replay = ["verify", str(out), "--replay", "2", "--root"]
     assert cli.main([*replay, str(one)]) == 0
     assert cli.main([*replay, str(two)]) == 1
-    assert "its data set is" in capsys.readouterr().out
+    assert "the SHA-256 of its examples is" in capsys.readouterr().out
     shutil.rmtree(two / "b")  # another size: said, not an IndexError
     assert cli.main([*replay, str(two)]) == 1
+    assert "its data set is" in capsys.readouterr().out
 
 
 # --- a seed that nobody chose

@@ -223,12 +223,10 @@ def test_a_part_of_another_run_is_refused_and_left_alone(tmp_path):
 def test_a_rank_with_other_data_is_refused(tmp_path):
     """Rank 0 reads one folder, rank 1 another of the same size."""
     path = tmp_path / "a.tsv"
-    mine, other = (
-        MANIFEST | {"dataset": MANIFEST["dataset"] | {"sha256": digit * 64}} for digit in "01"
-    )
+    mine, other = (MANIFEST | {"examples_sha256": digit * 64} for digit in "01")
     with (
         ShardedWriter(path, mine, Half(0, 2)),
-        pytest.raises(RecordError, match=r"dataset\.sha256: .* another run"),
+        pytest.raises(RecordError, match=r"examples_sha256: .* another run"),
     ):
         ShardedWriter(path, other, Half(1, 2))
 

@@ -522,11 +522,11 @@ def test_every_problem_is_reported(tmp_path):
     claims = manifest()
     lines = lines_of(claims)
     path = write(tmp_path, claims, [lines[0].upper(), lines[1].replace("7:100", "7:9"), *lines[3:]])
-    (tmp_path / "models" / "cnn.safetensors").unlink()
+    (tmp_path / "models" / "cnn.safetensors").write_bytes(b"another")
     found = verify_file(path).problems
     assert len(found) == 4
     assert [problem.split(": ")[1] for problem in found] == [
-        "model.file",
+        "model.sha256",
         f"the header must be {HEADER.replace(chr(9), ' ')}",
         "selection",
         "1 of 7 examples have no row, the first is 1",
@@ -799,7 +799,7 @@ def test_folders_are_walked(tmp_path):
 def test_options_are_handed_on(tmp_path):
     claims = manifest()
     path = write(tmp_path, claims, lines_of(claims)[:-1])
-    (tmp_path / "models" / "cnn.safetensors").unlink()
+    (tmp_path / "models" / "cnn.safetensors").write_bytes(b"another")
     for given in (path, tmp_path):
         assert [len(report.problems) for report in verify_paths([given])] == [2]
         assert [len(r.problems) for r in verify_paths([given], models=False)] == [1]
