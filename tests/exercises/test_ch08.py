@@ -201,6 +201,8 @@ RIGHT = {
         0.25 / 2 * (1.2816 + 1.6449),
         norm.ppf(0.9) / 8 + norm.ppf(0.95) / 8,
         Decimal("0.3658"),
+        sp.Rational(36580, 100_000),
+        0.36575,
     ],
     "08.2": [
         5114,
@@ -276,6 +278,8 @@ RIGHT = {
         (0.25335 + 0.84162) / 2,
         norm.ppf(0.6) / 2 + norm.ppf(0.8) / 2,
         certificates.certified_radius(0.6, 1.0, p_b=0.2),
+        Fraction(5474, 10_000),
+        np.float64(0.547484),
     ],
 }
 # Each wrong answer with a word of the hint that it must get.
