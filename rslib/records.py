@@ -106,11 +106,17 @@ class Row:
 
 @dataclass(frozen=True)
 class CertificateFile:
-    """What a certificate file holds: its path, manifest (None: an original log) and rows."""
+    """What a certificate file holds: its path, manifest (None: somebody's log) and rows.
+
+    ``notes`` say in words what was noticed in reading a log. ``asked`` is None where every row has
+    its largest radius, and else the only radii that were decided.
+    """
 
     path: Path
     manifest: dict | None
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    asked: tuple[Decimal, ...] | None = None
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -605,11 +611,11 @@ def _parse_table(path: Path, data: bytes, manifest: dict | None) -> tuple[Row, .
 
 
 def read_certificates(path: str | os.PathLike) -> CertificateFile:
-    """Read a certificate file and its manifest, or a log of the original authors.
+    """Read a certificate file and its manifest, or somebody's log.
 
-    A file whose header has only the six columns of those logs is read as one: without manifest,
-    its radii as printed there (three digits, rounded to nearest, so up to 0.5% above what was
-    certified), its times as clock times or in seconds.
+    A file with other columns than ours, and no manifest beside it, is read as a log, as
+    :func:`rslib.logs.read_log` does: its radii as printed there (often three digits, rounded to
+    nearest, so up to 0.5% above what was certified).
 
     Parameters
     ----------
@@ -632,8 +638,12 @@ def read_certificates(path: str | os.PathLike) -> CertificateFile:
         data = path.read_bytes()
     except OSError as error:
         raise _cannot("read", path, error) from None
-    if data.startswith("\t".join(_LOG_COLUMNS).encode() + b"\n"):
-        return CertificateFile(path, None, _parse_table(path, data, None))
+    from rslib import logs  # which itself needs what a row is
+
+    plain = data.startswith("\t".join(_LOG_COLUMNS).encode() + b"\n")
+    beside = path.suffix == ".tsv" and path.with_suffix(".json").exists()
+    if plain or (logs.is_log(data) and not beside):
+        return logs.read_log(path, data)
     manifest = read_manifest(manifest_path(path), FORMAT)
     return CertificateFile(path, manifest, _parse_table(path, data, manifest))
 
