@@ -45,6 +45,7 @@ __all__ = [
     "against",
     "audit_file",
     "audit_files",
+    "logs_in",
     "noise_level",
     "recertify",
     "report",
@@ -369,12 +370,17 @@ def _against_stated(
 # Two files
 
 
-def against(file: CertificateFile, other: CertificateFile) -> tuple[list[str], list[str]]:
+def against(
+    file: CertificateFile, other: CertificateFile, alpha: float | None = None
+) -> tuple[list[str], list[str]]:
     """Whether two files are about the same images, and could be two runs of one model.
 
     Parameters
     ----------
     file, other : CertificateFile
+    alpha : float, optional
+        The larger failure probability of the two; default that of the manifests or of the
+        fingerprints, and 0.01 where neither is known.
 
     Returns
     -------
@@ -401,7 +407,7 @@ def against(file: CertificateFile, other: CertificateFile) -> tuple[list[str], l
     both = [(a, b) for a, b in pairs if a.predict != -1 and b.predict != -1]
     conflicts = sum(a.predict != b.predict for a, b in both)
     problems = []
-    expected = 2 * _alpha(file, other)
+    expected = 2 * (_alpha(file, other) if alpha is None else alpha)
     if conflicts and stats.binom.sf(conflicts - 1, len(both), expected) < _CONFLICT_CHANCE:
         problems.append(
             f"not two runs of one smoothed classifier: {conflicts} of the {len(both)} images that "
@@ -423,9 +429,18 @@ def against(file: CertificateFile, other: CertificateFile) -> tuple[list[str], l
 
 
 def _alpha(*files: CertificateFile) -> float:
-    """The largest alpha that the manifests state; 0.01, the largest in common use, without one."""
-    stated = [manifest_of(file) for file in files]
-    return max(0.01 if one is None else float(one["alpha"]) for one in stated)
+    """The largest alpha that the files state or show; 0.01, the largest in use, for one unknown."""
+    found = []
+    for file in files:
+        manifest, sigma = manifest_of(file), noise_level(file.path)
+        if manifest is not None:
+            found.append(float(manifest["alpha"]))
+        elif sigma is None or not any(row.radius > 0 for row in file.rows):
+            found.append(0.01)
+        else:
+            named = lattice.fingerprint([row.radius for row in file.rows], float(sigma)).found
+            found.append(0.01 if named is None else float(named.alpha))
+    return max(found)
 
 
 def _held_against(found: Audit, file: CertificateFile, data: bytes, path: Path) -> Audit:
@@ -461,13 +476,14 @@ def audit_files(
     for path in map(Path, paths):
         if not path.exists():
             raise ValueError(f"{path}: no such file or folder")
-        found += _logs_in(path) if path.is_dir() else [path]
+        found += logs_in(path) if path.is_dir() else [path]
     if not found:
         raise ValueError("paths must name at least one log: none is in the folders given")
     return [audit_file(path, sigma, n, alpha, other) for path in found]
 
 
-def _logs_in(folder: Path) -> list[Path]:
+def logs_in(folder: Path) -> list[Path]:
+    """The files under a folder whose first line names idx, label and predict, by name."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -60,7 +60,7 @@ _CHANCE = 0.05
 _ODDS = math.log(1000)
 # A lattice that some radii contradict is named if it is at most this share, and all other
 # candidates are contradicted by so many more.
-_STRAY_SHARE = 0.05
+_STRAY_SHARE = 0.01
 _STRAY_LEAD = 3
 
 
@@ -156,7 +156,7 @@ class Fit:
         Of the radii that can tell (they lie where the lattice is coarser than the printing, or
         above its top) so many are on the lattice.
     distinct : int
-        Printed values among those that fit.
+        Different printed values among those that fit.
     above : int
         Radii, among those that fit, that are printed above the exact one.
     beyond : int
@@ -225,49 +225,54 @@ def fit(
 
 
 @dataclass(frozen=True)
-class _Top:
-    """The part of a lattice that is coarser than the printing.
+class _Lattice:
+    """A lattice as it is printed.
 
-    ``reached`` maps a printed value to the largest exact one that prints so, and to the share of
-    the values around it that the lattice reaches. Radii up to ``floor`` tell nothing; none above
-    ``ceiling`` is possible.
+    ``exact`` are its radii, falling; ``wide`` says where the step to the next one is wider than the
+    printing. ``reached`` maps a printed value to the largest exact one that prints so, and to the
+    share of the values around it that the lattice reaches. None above ``ceiling`` is possible.
     """
 
+    exact: np.ndarray
+    wide: np.ndarray
     reached: dict[Decimal, tuple[float, float]]
-    floor: float
     ceiling: float
+
+    def tells(self, radius: float) -> bool:
+        """Whether the lattice is coarse where a radius lies (or ends below it)."""
+        above = int(np.searchsorted(-self.exact, -radius, side="right"))  # so many are >= it
+        if above == 0:
+            return True
+        return above < len(self.exact) and bool(self.wide[above - 1])
 
 
 @lru_cache(maxsize=512)
-def _top(sigma: float, n: int, alpha: str, style: Printing, down: bool) -> _Top:
+def _lattice(sigma: float, n: int, alpha: str, style: Printing, down: bool) -> _Lattice:
     exact = sigma * radii_of(n, alpha, _DEPTH)
     if not len(exact):  # so few samples certify nothing at all
-        return _Top({}, 0.0, 0.0)
+        return _Lattice(exact, np.zeros(0, dtype=bool), {}, 0.0)
     steps = exact - np.append(exact[1:], 0.0)
     units = np.array([style.unit(value) for value in exact])
-    wide = steps > units
-    telling = len(exact) if wide.all() else int(np.argmin(wide))  # the first that is not
     reached: dict[Decimal, tuple[float, float]] = {}
-    for value, step, unit in zip(exact[:telling], steps, units, strict=False):
+    for value, step, unit in zip(exact, steps, units, strict=True):
         for shaken in (value, value * (1 + _SLACK), value * (1 - _SLACK)):
             reached.setdefault(style.of(shaken, down), (value, min(1.0, unit / step)))
-    floor = exact[-1] - units[-1] if telling == len(exact) else exact[telling] + units[telling]
     ceiling = exact[0] * (1 + _SLACK) + units[0] * (0 if down else 0.5)
-    return _Top(reached, floor, ceiling)
+    return _Lattice(exact, steps > units, reached, ceiling)
 
 
 def _fit(counted: Counter, sigma: float, n: int, alpha: str, style: Printing, down: bool) -> Fit:
-    top = _top(sigma, n, alpha, style, down)
+    made = _lattice(sigma, n, alpha, style, down)
     fits = of = distinct = above = beyond = 0
     chance = log_odds = 0.0
     for radius, count in counted.items():
-        if radius <= top.floor:
+        if not made.tells(float(radius)):
             continue
         of += count
-        beyond += count * bool(float(radius) > top.ceiling)
-        if radius in top.reached:
-            value, share = top.reached[radius]
-            fits, distinct = fits + count, distinct + 1
+        beyond += count * bool(float(radius) > made.ceiling)
+        if radius in made.reached:
+            value, share = made.reached[radius]
+            fits, distinct = fits + count, distinct + (share < 1)
             above += count * bool(float(radius) > value * (1 + _SLACK))
             chance += math.log(share)
             log_odds += count * math.log(share)
@@ -318,7 +323,7 @@ def fingerprint(
         left, and if the values of an unknown coarse lattice would fit it with probability at most
         0.05 (each printed value counted once: a hundred radii at the top are one piece of
         evidence for alpha, and one value alone never names a candidate). Where all are excluded,
-        as by a damaged row, one is named that at most 5% of the radii contradict, if all others
+        as by a damaged row, one is named that at most 1% of the radii contradict, if all others
         are contradicted by at least three more.
 
     Raises
@@ -339,24 +344,28 @@ def fingerprint(
         return Fingerprint(None, ())
     style = printing(radii)
     fitted = [fit(radii, sigma, n, alpha, style) for n, alpha in candidates]
-    left = [one for one in fitted if one.fits == one.of]
-    if not left:
-        return _despite_strays(fitted)
-    best, *others = sorted(left, key=lambda one: one.log_odds)
-    ahead = all(one.log_odds - best.log_odds >= _ODDS for one in others)
-    clear = best.distinct > 1 and best.chance <= _CHANCE and best.log_odds <= -_ODDS
-    return Fingerprint(best if clear and ahead else None, tuple(left))
-
-
-def _despite_strays(fitted: list[Fit]) -> Fingerprint:
-    ranked = sorted(fitted, key=lambda one: (one.of - one.fits, -one.fits))
-    best, strays = ranked[0], ranked[0].of - ranked[0].fits
-    others = [one.of - one.fits for one in ranked[1:]]
-    clear = all(other >= strays + _STRAY_LEAD for other in others)
-    named = best.distinct > 1 and best.chance <= _CHANCE and best.log_odds <= -_ODDS
-    if strays <= _STRAY_SHARE * best.of and clear and named:
+    left = tuple(one for one in fitted if one.fits == one.of)
+    best = min(left, key=lambda one: one.log_odds, default=None)
+    if best is not None and _named(best, 0, [one for one in left if one is not best]):
+        return Fingerprint(best, left)
+    best = min(fitted, key=lambda one: (one.of - one.fits or math.inf, one.log_odds))
+    strays = best.of - best.fits
+    others = [one for one in fitted if one is not best and one.fits == one.of]
+    alone = all(
+        one.of - one.fits >= strays + _STRAY_LEAD
+        for one in fitted
+        if one is not best and one.fits < one.of
+    )
+    if 0 < strays <= _STRAY_SHARE * best.of and alone and _named(best, strays, others):
         return Fingerprint(best, (best,))
-    return Fingerprint(None, ())
+    return Fingerprint(None, left)
+
+
+def _named(best: Fit, strays: int, others: Sequence[Fit]) -> bool:
+    """Whether luck is a poor explanation, for this and next to what is not contradicted."""
+    odds = best.log_odds + strays * _ODDS
+    ahead = all(one.log_odds - odds >= _ODDS for one in others)
+    return best.distinct > 1 and best.chance <= _CHANCE and odds <= -_ODDS and ahead
 
 
 def stray_votes(
