@@ -1,88 +1,80 @@
-"""What a set of certificates is worth: certified accuracy, average radius, tables.
+"""What a set of certificates is worth: certified accuracy, average radius, tables, comparisons.
 
 Certified accuracy at radius r is the share of examples whose certified class is right and whose
 certified radius is at least r: on these, no attack of l2 norm below r can succeed (each
 certificate with its own probability alpha of being false). Radii are compared as exact decimals,
 so that a radius printed as 0.500000 counts at r = 0.5.
 
+Everything here takes rows of a certificate file, a whole file, or certificates as
+:class:`rslib.smoothing.SmoothedClassifier` returns them, with the true ``labels`` beside
+them. Where only some radii were decided (``certify_at``, a run with ``--at``, a log of
+predictions), what was not asked is not zero: it is NaN in an array, None in JSON and n/a in a
+table.
+
 References
 ----------
-cohen2019, Section 4. Chapter 10.
+cohen2019, Section 4. Chapter 10, and the chapter on reading certificates for comparisons.
 """
 
-import csv
-import io
+from __future__ import annotations
+
 import json
 import math
 import os
-from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import numpy as np
 
-from rslib.records import CertificateFile, Row, read_certificates
+from rslib._results import Results, asked_radii, checked_radii, manifest_of, scored, shares
+from rslib._tables import FORMATS, cell, check_format, laid_out, percent
+from rslib.comparison import DEFAULT_RADII, Comparison, PairedAccuracy, PairedRadius, compare
+from rslib.records import CertificateFile, read_certificates
 
 __all__ = [
     "DEFAULT_RADII",
+    "FORMATS",
+    "Comparison",
+    "PairedAccuracy",
+    "PairedRadius",
     "abstention_rate",
     "accuracy_band",
     "average_certified_radius",
     "certified_accuracy",
+    "compare",
+    "summary",
     "table",
 ]
 
-DEFAULT_RADII = ("0", "0.25", "0.5", "0.75", "1", "1.5", "2")
-_FORMATS = ("table", "markdown", "csv", "json")
 
-
-def _checked_rows(rows: Iterable[Row]) -> list[Row]:
-    rows = list(rows)
-    if not rows:
-        raise ValueError("rows must not be empty")
-    return rows
-
-
-def _checked_radii(radii: Iterable[float | str | Decimal]) -> list[Decimal]:
-    """The radii as the decimals that they print as: 0.1 is one tenth, not the float below it."""
-    if isinstance(radii, str | float | int | Decimal):
-        raise TypeError(f"radii must be a sequence of numbers, got {radii!r}")
-    exact = []
-    for radius in radii:
-        try:
-            value = Decimal(str(radius))
-        except InvalidOperation:
-            raise ValueError(f"radii must be numbers, got {radius!r}") from None
-        if not value.is_finite() or value < 0:
-            raise ValueError(f"radii must be finite and not negative, got {radius}")
-        exact.append(value)
-    return exact
-
-
-def _certified_counts(rows: list[Row], radii: list[Decimal]) -> list[int]:
-    certified = sorted(row.radius for row in rows if row.correct)
-    return [len(certified) - bisect_left(certified, radius) for radius in radii]
-
-
-def certified_accuracy(rows: Iterable[Row], radii: Sequence[float | str | Decimal]) -> np.ndarray:
+def certified_accuracy(
+    rows: Results,
+    radii: Sequence[float | str | Decimal],
+    labels: Sequence[int] | None = None,
+) -> np.ndarray:
     """Share of the examples that are certified correctly at each radius.
 
     Parameters
     ----------
-    rows : iterable of Row
+    rows : iterable of Row, CertificateFile, or iterable of certificates
         The certificates of m examples. Abstentions count as wrong, at radius 0 too.
     radii : sequence of numbers
         In input units, l2 norm; each compared as the decimal that it prints as.
+    labels : sequence of int, optional
+        True classes, for certificates that are no rows.
 
     Returns
     -------
     ndarray, float64, shape (len(radii),)
-        Share with the right class and a certified radius of at least r.
+        Share with the right class and a certified radius of at least r; NaN where the file or the
+        decisions say which radii were asked, and r was not.
 
     Raises
     ------
     ValueError
-        If there are no rows, or a radius is negative, infinite or no number.
+        If there are no rows, a radius is negative, infinite or no number, or ``labels`` do not
+        belong to them.
 
     References
     ----------
@@ -91,6 +83,7 @@ def certified_accuracy(rows: Iterable[Row], radii: Sequence[float | str | Decima
     Examples
     --------
     >>> from decimal import Decimal
+    >>> from rslib.records import Row
     >>> rows = [
     ...     Row(0, 7, 7, Decimal("0.500000"), True, 0.1),
     ...     Row(1, 2, 2, Decimal("0.250000"), True, 0.1),
@@ -100,38 +93,68 @@ def certified_accuracy(rows: Iterable[Row], radii: Sequence[float | str | Decima
     >>> certified_accuracy(rows, [0, 0.5, 0.9])
     array([0.5 , 0.25, 0.  ])
     """
-    rows, radii = _checked_rows(rows), _checked_radii(radii)
-    return np.array(_certified_counts(rows, radii)) / len(rows)
+    (rows, asked), radii = scored(rows, labels), checked_radii(radii)
+    return np.array(shares(rows, radii, asked), dtype=np.float64)
 
 
-def average_certified_radius(rows: Iterable[Row]) -> float:
+def average_certified_radius(rows: Results, labels: Sequence[int] | None = None) -> float:
     """Mean certified radius, where a wrong class or an abstention counts as radius 0.
 
-    It is the area under the curve of certified accuracy, in input units.
+    It is the area under the curve of certified accuracy, in input units. Parameters as
+    :func:`certified_accuracy`. A file or decisions in which only some radii were asked have none:
+    that is a ValueError, which says what it is at least.
 
     >>> from decimal import Decimal
+    >>> from rslib.records import Row
     >>> average_certified_radius([
     ...     Row(0, 7, 7, Decimal("0.500000"), True, 0.1),
     ...     Row(1, 5, 3, Decimal("0.900000"), False, 0.1),
     ... ])
     0.25
     """
-    rows = _checked_rows(rows)
+    rows, asked = scored(rows, labels)
+    mean = _mean_radius(rows)
+    if asked is not None:
+        listed = ", ".join(map(str, asked))
+        raise ValueError(
+            f"rows must hold the largest radii for an average: only {listed} were asked, so that "
+            f"it is at least {mean:g}"
+        )
+    return mean
+
+
+def _mean_radius(rows: list) -> float:
     return float(sum(row.radius for row in rows if row.correct) / len(rows))
 
 
-def abstention_rate(rows: Iterable[Row]) -> float:
+def abstention_rate(rows: Results, labels: Sequence[int] | None = None) -> float:
     """Share of the examples on which the smoothed classifier abstained.
 
+    Parameters as :func:`certified_accuracy`.
+
     >>> from decimal import Decimal
+    >>> from rslib.records import Row
     >>> abstention_rate([
     ...     Row(0, 7, 7, Decimal("0.500000"), True, 0.1),
     ...     Row(1, 5, -1, Decimal("0.000000"), False, 0.1),
     ... ])
     0.5
     """
-    rows = _checked_rows(rows)
+    rows, _ = scored(rows, labels)
     return sum(row.predict == -1 for row in rows) / len(rows)
+
+
+def _check_apart(results: list) -> None:
+    """Raise where two results say that they are of one example, or share their noise."""
+    for names in (("idx",), ("seed", "index")):
+        keys = [tuple(getattr(one, name, None) for name in names) for one in results]
+        key, count = Counter(keys).most_common(1)[0]
+        if count > 1 and None not in key:
+            named = " and ".join(f"{n} {value}" for n, value in zip(names, key, strict=True))
+            raise ValueError(
+                f"rows must be of different examples, each with noise of its own: {count} of them "
+                f"have {named}"
+            )
 
 
 def _half_width(m: int, confidence: float) -> float:
@@ -144,14 +167,19 @@ def _check_confidence(confidence: float) -> None:
 
 
 def accuracy_band(
-    rows: Iterable[Row],
+    rows: Results,
     radii: Sequence[float | str | Decimal],
     confidence: float = 0.95,
     alpha: float = 0.0,
+    labels: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""A band that holds the certified accuracy of the whole population at all radii at once.
 
-    The m examples are taken to be drawn independently from the population. Give an example the
+    The m examples are taken to be drawn independently from the population, and **each must have
+    noise of its own**: another ``index`` in :meth:`rslib.smoothing.SmoothedClassifier.certify`,
+    whose default is one index for all, or another seed. Rows of a certificate file have that
+    (their idx keys the noise). With noise that is shared the scores are not independent, and a
+    band of 95% misses in 23 of 100 cases of a simple example. Give an example the
     score T = radius where its class is right, and T = -1 where not. Certified accuracy at r is
     :math:`A(r) = P(T \ge r) = 1 - F(r^-)` with F the distribution function of T; the rows give
     the empirical one. By the inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's
@@ -169,7 +197,7 @@ def accuracy_band(
 
     Parameters
     ----------
-    rows : iterable of Row
+    rows : iterable of Row, CertificateFile, or iterable of certificates
         The certificates of m examples.
     radii : sequence of numbers
         In input units, l2 norm.
@@ -177,16 +205,19 @@ def accuracy_band(
         Probability, over the draw of the examples and the noise, that the whole band holds.
     alpha : float
         Taken off the lower edge; 0 gives the band for certified accuracy.
+    labels : sequence of int, optional
+        True classes, for certificates that are no rows.
 
     Returns
     -------
     lower, upper : ndarray, float64, shape (len(radii),)
-        Within [0, 1].
+        Within [0, 1]; NaN at radii that were not asked.
 
     Raises
     ------
     ValueError
-        As :func:`certified_accuracy`; or for a confidence not within (0, 1) or alpha not in [0, 1).
+        As :func:`certified_accuracy`; for a confidence not within (0, 1) or alpha not in [0, 1); or
+        if two rows have one idx, or two certificates one seed and index (where they say so).
 
     References
     ----------
@@ -195,6 +226,7 @@ def accuracy_band(
     Examples
     --------
     >>> from decimal import Decimal
+    >>> from rslib.records import Row
     >>> rows = [Row(i, 0, 0, Decimal("0.250000"), True, 0.1) for i in range(500)]
     >>> lower, upper = accuracy_band(rows, [0.25, 0.5])
     >>> lower.round(4), upper.round(4)
@@ -203,10 +235,28 @@ def accuracy_band(
     _check_confidence(confidence)
     if not 0 <= alpha < 1:
         raise ValueError(f"alpha must be at least 0 and below 1, got {alpha!r}")
-    rows = _checked_rows(rows)
-    share = certified_accuracy(rows, radii)
+    rows = rows if isinstance(rows, CertificateFile) else list(rows)
+    share = certified_accuracy(rows, radii, labels)
+    rows = list(getattr(rows, "rows", rows))
+    _check_apart(rows)
     width = _half_width(len(rows), confidence)
     return np.maximum(share - width - alpha, 0.0), np.minimum(share + width, 1.0)
+
+
+# ---------------------------------------------------------------------------------------------
+# Tables
+
+
+def _read(files: Iterable[CertificateFile | str | os.PathLike]) -> list[CertificateFile]:
+    files = [
+        file if isinstance(file, CertificateFile) else read_certificates(file) for file in files
+    ]
+    if not files:
+        raise ValueError("files must not be empty")
+    for file in files:
+        if not file.rows:
+            raise ValueError(f"{file.path}: holds no certificates")
+    return files
 
 
 def _records(
@@ -214,23 +264,55 @@ def _records(
 ) -> list[dict]:
     records = []
     for file in files:
-        if not file.rows:
-            raise ValueError(f"{file.path}: holds no certificates")
-        m = len(file.rows)
-        shares = [count / m for count in _certified_counts(list(file.rows), radii)]
+        rows, asked = list(file.rows), asked_radii(file)
+        manifest, mean = manifest_of(file), _mean_radius(rows)
         record = {
             "file": str(file.path),
-            "sigma": None if file.manifest is None else file.manifest["sigma"],
-            "m": m,
+            "sigma": None if manifest is None else manifest["sigma"],
+            "m": len(rows),
             "missing": len(file.missing),
-            "certified_accuracy": dict(zip(map(str, radii), shares, strict=True)),
-            "average_certified_radius": average_certified_radius(file.rows),
-            "abstention_rate": abstention_rate(file.rows),
+            "certified_accuracy": dict(
+                zip(map(str, radii), shares(rows, radii, asked), strict=True)
+            ),
+            "average_certified_radius": mean if asked is None else None,
+            "abstention_rate": abstention_rate(rows),
         }
+        if asked is not None:
+            record["average_certified_radius_at_least"] = mean
+            record["asked"] = list(map(str, asked))
         if confidence is not None:
-            record["half_width"] = _half_width(m, confidence)
+            record |= {"half_width": _half_width(len(rows), confidence), "confidence": confidence}
         records.append(record)
     return records
+
+
+def summary(
+    files: Iterable[CertificateFile | str | os.PathLike],
+    radii: Sequence[float | str | Decimal] = DEFAULT_RADII,
+    confidence: float | None = None,
+) -> list[dict]:
+    """The table of :func:`table` as plain rows, one a file, such as ``pandas.DataFrame`` takes.
+
+    Parameters, errors
+    ------------------
+    As :func:`table`.
+
+    Returns
+    -------
+    list of dict
+        Keys: file, sigma, m, missing, a key ``r=0.5`` for each radius, ACR, abstain, and half_width
+        where a confidence is given. Numbers are floats, and None where the file does not say.
+    """
+    if confidence is not None:
+        _check_confidence(confidence)
+    radii = list(dict.fromkeys(checked_radii(radii)))
+    return [
+        {name: record[name] for name in ("file", "sigma", "m", "missing")}
+        | {f"r={radius}": share for radius, share in record["certified_accuracy"].items()}
+        | {"ACR": record["average_certified_radius"], "abstain": record["abstention_rate"]}
+        | ({} if confidence is None else {"half_width": record["half_width"]})
+        for record in _records(_read(files), radii, confidence)
+    ]
 
 
 def table(
@@ -247,8 +329,8 @@ def table(
         Paths are read by :func:`rslib.records.read_certificates`.
     radii : sequence of numbers
         In input units, l2 norm. Equal ones are shown once.
-    format : {"table", "markdown", "csv", "json"}
-        The first two round shares to three decimals; the other two give every digit.
+    format : {"table", "markdown", "latex", "csv", "json"}
+        The first three round shares to three decimals; the other two give every digit.
     confidence : float, optional
         Adds the half width of the band of :func:`accuracy_band`, which holds at every radius.
 
@@ -257,7 +339,8 @@ def table(
     str
         A heading and a line a file, no newline at the end: file, sigma (empty where the file does
         not say), m (the number of examples, and of how many if rows are missing), certified
-        accuracy at each radius, average certified radius (ACR) and abstention rate.
+        accuracy at each radius, average certified radius (ACR) and abstention rate. n/a where a
+        run decided other radii only; its ACR is then at least the figure shown.
 
     Raises
     ------
@@ -265,17 +348,11 @@ def table(
         If there are no files, a file has no rows or cannot be read, or an argument is out of
         range.
     """
-    if format not in _FORMATS:
-        raise ValueError(f"format must be one of {', '.join(_FORMATS)}, got {format!r}")
+    check_format(format)
     if confidence is not None:
         _check_confidence(confidence)
-    radii = list(dict.fromkeys(_checked_radii(radii)))
-    files = [
-        file if isinstance(file, CertificateFile) else read_certificates(file) for file in files
-    ]
-    if not files:
-        raise ValueError("files must not be empty")
-    records = _records(files, radii, confidence)
+    radii = list(dict.fromkeys(checked_radii(radii)))
+    records = _records(_read(files), radii, confidence)
     if format == "json":
         return json.dumps(records, indent=2)
 
@@ -283,38 +360,21 @@ def table(
     header = ["file", "sigma", "m"] + (["missing"] if exact else [])
     header += [*(f"r={radius}" for radius in radii), "ACR", "abstain"]
     if confidence is not None:
-        header.append("±")
+        header.append(f"±{percent(confidence)}")
     lines = [header]
     for record in records:
-        shares = [
-            *record["certified_accuracy"].values(),
-            record["average_certified_radius"],
-            record["abstention_rate"],
-        ]
-        if confidence is not None:
-            shares.append(record["half_width"])
         m, missing = record["m"], record["missing"]
         line = [record["file"], record["sigma"] or ""]
-        if exact:
-            line += [str(m), str(missing), *map(str, shares)]
+        line += (
+            [str(m), str(missing)] if exact else [f"{m} of {m + missing}" if missing else f"{m}"]
+        )
+        line += [cell(share, exact) for share in record["certified_accuracy"].values()]
+        if (least := record.get("average_certified_radius_at_least")) is None:
+            line.append(cell(record["average_certified_radius"], exact))
         else:
-            line += [f"{m} of {m + missing}" if missing else str(m)]
-            line += [f"{share:.3f}" for share in shares]
+            line.append("n/a" if exact else f"≥{least:.3f}")
+        line.append(cell(record["abstention_rate"], exact))
+        if confidence is not None:
+            line.append(cell(record["half_width"], exact))
         lines.append(line)
-    if format == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        return text.getvalue().removesuffix("\n")
-    return _aligned(lines, markdown=format == "markdown")
-
-
-def _aligned(lines: list[list[str]], markdown: bool) -> str:
-    """Columns of equal width, the first to the left, numbers to the right."""
-    if markdown:
-        lines = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = [[line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines]
-    if not markdown:
-        return "\n".join("  ".join(line) for line in padded)
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [padded[0], rule, *padded[1:]])
+    return laid_out(lines, format)

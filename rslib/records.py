@@ -48,8 +48,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
 
-from rslib import _files
+from rslib import _files, logs
 from rslib._checks import shown as _shown
+from rslib._rows import CertificateFile, RecordError, Row
 from rslib.decisions import Method, read_method
 
 try:
@@ -76,49 +77,7 @@ __all__ = [
 
 FORMAT = "rslib-certificates/1"
 MODEL_FORMAT = "rslib-model/1"
-_LOG_COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
-_COLUMNS = (*_LOG_COLUMNS, "selection", "estimation")
-
-
-class RecordError(ValueError):
-    """A certificate file or manifest that cannot be read, written or resumed.
-
-    The message begins ``FILE:LINE:``, or ``FILE:`` where no single line is to blame.
-    """
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a certificate file.
-
-    Attributes
-    ----------
-    idx : int
-        Position of the example in its data set.
-    label, predict : int
-        True class, and the class that was certified (-1: abstained).
-    radius : Decimal
-        Certified l2 radius in input units, 0 where abstained. To be written it has at most six
-        decimals; a float is welcome if it has no more either.
-    correct : bool
-        Whether ``predict`` is ``label``.
-    time : float
-        Seconds since the row before: what the certificate took, where it shared no forward pass.
-    selection, estimation : dict of int to int
-        Counts by class, zero counts left out; empty in the logs of the original authors.
-    drawn : int, optional
-        Estimation samples drawn in all, where more were drawn than are counted.
-    """
-
-    idx: int
-    label: int
-    predict: int
-    radius: Decimal
-    correct: bool
-    time: float
-    selection: dict[int, int] = field(default_factory=dict)
-    estimation: dict[int, int] = field(default_factory=dict)
-    drawn: int | None = None
+_COLUMNS = ("idx", "label", "predict", "radius", "correct", "time", "selection", "estimation")
 
 
 def manifest_path(path: str | os.PathLike) -> Path:
@@ -463,28 +422,6 @@ class Manifest(_Object):
             )
 
 
-@dataclass(frozen=True)
-class CertificateFile:
-    """What a certificate file holds: its path, manifest (None: an original log) and rows."""
-
-    path: Path
-    manifest: Manifest | None
-    rows: tuple[Row, ...]
-
-    @property
-    def missing(self) -> tuple[int, ...]:
-        """The manifest's indices that have no row yet; () for a log without manifest."""
-        if self.manifest is None:
-            return ()
-        present = {row.idx for row in self.rows}
-        return tuple(idx for idx in self.manifest["indices"] if idx not in present)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every example of the manifest has its row (False without a manifest)."""
-        return self.manifest is not None and not self.missing
-
-
 def _start(text: str) -> str:
     return repr(text[:40])
 
@@ -664,9 +601,6 @@ def _first_difference(old, new, name: str = "") -> tuple[str, object, object] | 
 # 18 digits at most: every such integer is far below what any count or index can be.
 _NATURAL = r"(?:0|[1-9][0-9]{0,17})"
 _COUNTS = rf"{_NATURAL}:{_NATURAL}(?: {_NATURAL}:{_NATURAL})*"
-_CLOCK = re.compile(
-    r"(?:([0-9]{1,6}) days?, )?([0-9]{1,2}):([0-5][0-9]):([0-5][0-9](?:\.[0-9]{1,6})?)"
-)
 _COLUMN = {
     "idx": (re.compile(_NATURAL), "a non-negative integer"),
     "label": (re.compile(_NATURAL), "a non-negative integer"),
@@ -677,20 +611,6 @@ _COLUMN = {
     "selection": (re.compile(_COUNTS), "class:count"),
     "estimation": (re.compile(f"{_COUNTS}(?: of {_NATURAL})?"), "class:count"),
 }
-_LOG_COLUMN = {
-    **_COLUMN,
-    # Python's format ".3", as the original authors used it.
-    "radius": (re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,17})?(?:e[+-][0-9]{2})?"), "a number"),
-    "time": (re.compile(rf"[0-9]{{1,12}}(?:\.[0-9]{{1,9}})?|{_CLOCK.pattern}"), "a time"),
-}
-
-
-def _seconds(text: str) -> float:
-    clock = _CLOCK.fullmatch(text)
-    if not clock:
-        return float(text)
-    days, hours, minutes, seconds = clock.groups(default="0")
-    return (int(days) * 24 + int(hours)) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _counts(name: str, text: str, num_classes: int) -> dict[int, int]:
@@ -705,35 +625,30 @@ def _counts(name: str, text: str, num_classes: int) -> dict[int, int]:
     return dict(pairs)
 
 
-def _parse_row(line: str, manifest: Manifest | None) -> Row:
+def _parse_row(line: str, manifest: Manifest) -> Row:
     """The row that a line says; a ValueError in words where it says none."""
-    columns, patterns = (_LOG_COLUMNS, _LOG_COLUMN) if manifest is None else (_COLUMNS, _COLUMN)
     fields = line.split("\t")
-    if len(fields) != len(columns):
-        raise ValueError(f"expected {len(columns)} tab-separated fields, got {len(fields)}")
-    values = dict(zip(columns, fields, strict=True))
+    if len(fields) != len(_COLUMNS):
+        raise ValueError(f"expected {len(_COLUMNS)} tab-separated fields, got {len(fields)}")
+    values = dict(zip(_COLUMNS, fields, strict=True))
     for name, text in values.items():
-        pattern, words = patterns[name]
+        pattern, words = _COLUMN[name]
         if not pattern.fullmatch(text):
             raise ValueError(f"{name}: must be {words}, got {_start(text)}")
     idx, label, predict = (int(values[name]) for name in ("idx", "label", "predict"))
     radius, correct = Decimal(values["radius"]), values["correct"] == "1"
-    selection, estimation, drawn = {}, {}, None
-    if manifest is not None:
-        num_classes = manifest.dataset.num_classes
-        for name, value in (("label", label), ("predict", predict)):
-            if value >= num_classes:
-                raise ValueError(f"{name}: must be below {num_classes}, got {value}")
-        selection = _counts("selection", values["selection"], num_classes)
-        if (found := sum(selection.values())) != manifest.n0:
-            raise ValueError(f"selection: the counts must add up to {manifest.n0}, got {found}")
-        counted, _, in_all = values["estimation"].partition(" of ")
-        estimation, drawn = (
-            _counts("estimation", counted, num_classes),
-            int(in_all) if in_all else None,
-        )
-        samples = sum(estimation.values())
-        manifest.certified_by.check_row(predict, radius, samples, manifest.n, drawn)
+    num_classes = manifest.dataset.num_classes
+    for name, value in (("label", label), ("predict", predict)):
+        if value >= num_classes:
+            raise ValueError(f"{name}: must be below {num_classes}, got {value}")
+    selection = _counts("selection", values["selection"], num_classes)
+    if (found := sum(selection.values())) != manifest.n0:
+        raise ValueError(f"selection: the counts must add up to {manifest.n0}, got {found}")
+    counted, _, in_all = values["estimation"].partition(" of ")
+    estimation = _counts("estimation", counted, num_classes)
+    drawn = int(in_all) if in_all else None
+    samples = sum(estimation.values())
+    manifest.certified_by.check_row(predict, radius, samples, manifest.n, drawn)
     if correct != (predict == label):
         raise ValueError(
             f"correct: must be {int(predict == label)} for label {label} and predict {predict}"
@@ -741,16 +656,15 @@ def _parse_row(line: str, manifest: Manifest | None) -> Row:
     if predict == -1 and radius != 0:
         raise ValueError(f"radius: must be 0 where predict is -1, got {values['radius']}")
     return Row(
-        idx, label, predict, radius, correct, _seconds(values["time"]), selection, estimation, drawn
+        idx, label, predict, radius, correct, float(values["time"]), selection, estimation, drawn
     )
 
 
-def _parse_table(path: Path, data: bytes, manifest: Manifest | None) -> tuple[Row, ...]:
+def _parse_table(path: Path, data: bytes, manifest: Manifest) -> tuple[Row, ...]:
     """The rows of a whole table, or a RecordError for the first line that is wrong."""
-    columns = _LOG_COLUMNS if manifest is None else _COLUMNS
     *lines, rest = data.split(b"\n")
     rows, seen = [], {}
-    indices = None if manifest is None else set(manifest.indices)
+    indices = set(manifest.indices)
     for number, raw in enumerate(lines, start=1):
         where = f"{path}:{number}: "
         if not raw.isascii():
@@ -761,8 +675,8 @@ def _parse_table(path: Path, data: bytes, manifest: Manifest | None) -> tuple[Ro
             )
         line = raw.decode()
         if number == 1:
-            if line != "\t".join(columns):
-                raise RecordError(f"{where}the header must be {' '.join(columns)}")
+            if line != "\t".join(_COLUMNS):
+                raise RecordError(f"{where}the header must be {' '.join(_COLUMNS)}")
             continue
         try:
             row = _parse_row(line, manifest)
@@ -770,7 +684,7 @@ def _parse_table(path: Path, data: bytes, manifest: Manifest | None) -> tuple[Ro
             raise RecordError(f"{where}{error}") from None
         if row.idx in seen:
             raise RecordError(f"{where}idx: {row.idx} is there already, in line {seen[row.idx]}")
-        if indices is not None and row.idx not in indices:
+        if row.idx not in indices:
             raise RecordError(f"{where}idx: {row.idx} is not one of the manifest's indices")
         seen[row.idx] = number
         rows.append(row)
@@ -782,11 +696,11 @@ def _parse_table(path: Path, data: bytes, manifest: Manifest | None) -> tuple[Ro
 
 
 def read_certificates(path: str | os.PathLike) -> CertificateFile:
-    """Read a certificate file and its manifest, or a log of the original authors.
+    """Read a certificate file and its manifest, or somebody's log.
 
-    A file whose header has only the six columns of those logs is read as one: without manifest,
-    its radii as printed there (three digits, rounded to nearest, so up to 0.5% above what was
-    certified), its times as clock times or in seconds.
+    A file with other columns than ours, and no manifest beside it, is read as a log, as
+    :func:`rslib.logs.read_log` does: its radii as printed there (often three digits, rounded to
+    nearest, so up to 0.5% above what was certified).
 
     Parameters
     ----------
@@ -809,8 +723,10 @@ def read_certificates(path: str | os.PathLike) -> CertificateFile:
         data = path.read_bytes()
     except OSError as error:
         raise _cannot("read", path, error) from None
-    if data.startswith("\t".join(_LOG_COLUMNS).encode() + b"\n"):
-        return CertificateFile(path, None, _parse_table(path, data, None))
+    original = data.startswith("\t".join(_COLUMNS[:6]).encode() + b"\n")
+    beside = path.suffix == ".tsv" and path.with_suffix(".json").exists()
+    if original or (logs.is_log(data) and not beside):
+        return logs.read_log(path, data)
     manifest = Manifest.read(manifest_path(path))
     return CertificateFile(path, manifest, _parse_table(path, data, manifest))
 

@@ -18,6 +18,7 @@ from rslib.evaluation import (
     accuracy_band,
     average_certified_radius,
     certified_accuracy,
+    summary,
     table,
 )
 from rslib.records import CertificateFile, RecordError, Row
@@ -235,6 +236,7 @@ def test_the_json_table():
         "average_certified_radius": 0.331249875,
         "abstention_rate": 0.125,
         "half_width": math.sqrt(math.log(20) / 16),
+        "confidence": 0.9,
     }
     assert [record["sigma"] for record in found] == ["0.25", "1/3", None]
     assert [record["missing"] for record in found] == [0, 18, 0]
@@ -244,9 +246,161 @@ def test_the_json_table():
 def test_the_half_width_of_the_band_can_be_shown():
     width = math.sqrt(math.log(40) / 16)
     assert table(FILES[:1], [0], confidence=0.95).splitlines() == [
-        "file   sigma  m    r=0    ACR  abstain      ±",
+        "file   sigma  m    r=0    ACR  abstain   ±95%",
         f"a.tsv   0.25  8  0.750  0.331    0.125  {width:.3f}",
     ]
+    for confidence, words in ((0.95, "±95%"), (0.999, "±99.9%"), (0.9, "±90%"), (0.07, "±7%")):
+        for format in ("table", "markdown", "csv"):
+            first = table(FILES[:1], [0], format, confidence).splitlines()[0]
+            assert first.rstrip(" |").endswith(words)
+
+
+def test_the_latex_table():
+    widths = [f"{math.sqrt(math.log(40) / (2 * m)):.3f}" for m in (8, 2, 3)]
+    assert table(FILES, ["0"], "latex", confidence=0.95).splitlines() == [
+        r"\begin{tabular}{lrrrrrr}",
+        r"\hline",
+        r"file & sigma & m & r=0 & ACR & abstain & $\pm$95\% \\",
+        r"\hline",
+        rf"a.tsv & 0.25 & 8 & 0.750 & 0.331 & 0.125 & {widths[0]} \\",
+        rf"long|er.tsv & 1/3 & 2 of 20 & 1.000 & 0.375 & 0.000 & {widths[1]} \\",
+        rf"log &  & 3 & 0.667 & 0.250 & 0.000 & {widths[2]} \\",
+        r"\hline",
+        r"\end{tabular}",
+    ]
+    odd = CertificateFile("a_b&50%\\#$~^{}.tsv", None, ROWS)
+    line = table([odd], [0], "latex").splitlines()[4]
+    name = r"a\_b\&50\%\textbackslash{}\#\$\textasciitilde{}\textasciicircum{}\{\}.tsv"
+    assert line.split(" & ")[0] == name
+
+
+def test_plain_rows():
+    assert summary(FILES[:1], [0, 0.5], 0.95) == [
+        {
+            "file": "a.tsv",
+            "sigma": "0.25",
+            "m": 8,
+            "missing": 0,
+            "r=0": 0.75,
+            "r=0.5": 0.25,
+            "ACR": 0.331249875,
+            "abstain": 0.125,
+            "half_width": pytest.approx(math.sqrt(math.log(40) / 16)),
+        }
+    ]
+    assert [row["m"] for row in summary(FILES)] == [8, 2, 3]
+    assert "half_width" not in summary(FILES)[0]
+
+
+# --- what was not asked is not zero
+
+
+AT = {"name": "at", "radii": ["0.25", "0.5"]}
+DECIDED = CertificateFile(
+    "at.tsv",
+    manifest(method=AT, indices=[0, 1, 2, 3]),
+    (row(0, "0.500000"), row(1, "0.250000"), row(2, "0.25", False), row(3, "0", False, True)),
+)
+
+
+def test_radii_that_were_not_asked_are_not_zero():
+    found = certified_accuracy(DECIDED, ["0.25", "0.5", "0.50", "0", "0.3", "2"])
+    assert found[:3].tolist() == [0.5, 0.25, 0.25] and np.isnan(found[3:]).all()
+    lower, upper = accuracy_band(DECIDED, ["0.25", "2"])
+    assert np.isnan([lower[1], upper[1]]).all() and lower[0] <= 0.5 <= upper[0]
+    with pytest.raises(ValueError) as caught:
+        average_certified_radius(DECIDED)
+    assert str(caught.value) == (
+        "rows must hold the largest radii for an average: only 0.25, 0.5 were asked, so that it is "
+        "at least 0.1875"
+    )
+    assert abstention_rate(DECIDED) == 0.25
+
+
+def test_tables_say_what_was_not_asked():
+    assert table([DECIDED, FILES[2]], ["0", "0.25", "2"]).splitlines() == [
+        "file    sigma  m    r=0  r=0.25    r=2     ACR  abstain",
+        "at.tsv   0.25  4    n/a   0.500    n/a  ≥0.188    0.250",
+        "log            3  0.667   0.667  0.000   0.250    0.000",
+    ]
+    line = table([DECIDED], ["0", "0.25"], "csv").splitlines()[1]
+    assert line == "at.tsv,0.25,4,0,n/a,0.5,n/a,0.25"
+    (said,) = json.loads(table([DECIDED], ["0", "0.25"], "json"))
+    assert said["certified_accuracy"] == {"0": None, "0.25": 0.5}
+    assert said["average_certified_radius"] is None
+    assert said["average_certified_radius_at_least"] == 0.1875 and said["asked"] == ["0.25", "0.5"]
+    assert summary([DECIDED], ["0"])[0]["r=0"] is None is summary([DECIDED], ["0"])[0]["ACR"]
+    assert "$\\geq$0.188" in table([DECIDED], ["0"], "latex")
+
+
+def test_a_log_of_predictions_says_nothing_beyond_radius_0(tmp_path):
+    path = tmp_path / "N_1000"
+    path.write_text("idx\tlabel\tpredict\tcorrect\ttime\n0\t3\t3\t1\t0.1\n1\t3\t4\t0\t0.1\n")
+    line = table([path], [0, 0.25]).splitlines()[1].split()
+    assert line[1:] == ["2", "0.500", "n/a", "≥0.000", "0.000"]
+
+
+# --- certificates in place of rows
+
+
+class Certificate:
+    def __init__(self, label, radius, **more):
+        self.label, self.radius = label, radius
+        self.__dict__.update(more)
+
+
+LABELS = [1, 1, 0, 0, 1, 1, 1, 1]
+CERTIFICATES = [Certificate(one.predict, float(one.radius)) for one in ROWS]
+
+
+def test_certificates_in_place_of_rows():
+    radii = [0, 0.1, 0.25, 0.5, 1.3]
+    found = certified_accuracy(CERTIFICATES, radii, labels=LABELS)
+    assert found.tolist() == certified_accuracy(ROWS, radii).tolist()
+    assert average_certified_radius(CERTIFICATES, LABELS) == average_certified_radius(ROWS)
+    assert abstention_rate(CERTIFICATES, LABELS) == abstention_rate(ROWS)
+    band = accuracy_band(CERTIFICATES, radii, labels=LABELS)
+    assert np.array_equal(band, accuracy_band(ROWS, radii))
+    file = CertificateFile("a", None, ROWS)
+    assert certified_accuracy(file, radii).tolist() == found.tolist()
+
+
+def test_decisions_in_place_of_rows():
+    """A decision knows the radii that were asked; of several, those that all have."""
+    decisions = [
+        Certificate(1, 0.5, radii=(0.25, 0.5), verdicts=(True, True)),
+        Certificate(1, 0.25, radii=(0.25, 0.75), verdicts=(True, False)),
+    ]
+    found = certified_accuracy(decisions, [0, 0.25, 0.5], labels=[1, 1])
+    assert found[1] == 1 and np.isnan(found[[0, 2]]).all()
+    with pytest.raises(ValueError, match=r"only 0.25 were asked, so that it is at least 0.375"):
+        average_certified_radius(decisions, [1, 1])
+
+
+def test_labels_belong_to_certificates():
+    for call, words in [
+        (lambda: certified_accuracy(CERTIFICATES, [0]), "true class of all 8, got none"),
+        (lambda: certified_accuracy(CERTIFICATES, [0], [1]), "true class of all 8, got 1"),
+        (lambda: certified_accuracy(ROWS, [0], LABELS), "labels must be left out for rows"),
+        (lambda: certified_accuracy([], [0], []), "rows must not be empty"),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            call()
+        assert words in str(caught.value)
+
+
+def test_examples_that_share_their_noise_have_no_band():
+    with pytest.raises(ValueError) as caught:
+        accuracy_band([row(3, "0.5"), row(3, "0.25")], [0])
+    assert str(caught.value) == (
+        "rows must be of different examples, each with noise of its own: 2 of them have idx 3"
+    )
+    shared = [Certificate(1, 0.5, seed=5, index=0) for _ in range(3)]
+    with pytest.raises(ValueError, match="3 of them have seed 5 and index 0"):
+        accuracy_band(shared, [0], labels=[1, 1, 1])
+    apart = [Certificate(1, 0.5, seed=5, index=i) for i in range(3)]
+    accuracy_band(apart, [0], labels=[1, 1, 1])
+    accuracy_band([Certificate(1, 0.5, seed=s, index=0) for s in range(3)], [0], labels=[1] * 3)
 
 
 def test_default_radii():
@@ -270,7 +424,10 @@ def test_tables_of_paths(tmp_path):
 
 def test_wrong_tables():
     for arguments, words in [
-        ((FILES, [0], "html"), "format must be one of table, markdown, csv, json, got 'html'"),
+        (
+            (FILES, [0], "html"),
+            "format must be one of table, markdown, latex, csv, json, got 'html'",
+        ),
         (([], [0]), "files must not be empty"),
         (([CertificateFile("a.tsv", None, ())], [0]), "a.tsv: holds no certificates"),
     ]:
