@@ -113,9 +113,9 @@ def check_static(model: ModelProto, name: str = "model") -> None:
     found = sorted({node.op_type for node in _nodes(model.graph)} & set(_DYNAMIC))
     if found:
         raise ValueError(
-            f"{name} is quantised dynamically ({', '.join(found)}): its scales come from the batch, "
-            "so that a row's answer depends on its neighbours and no certificate holds; quantise "
-            "it statically (rslib quantize)"
+            f"{name} is quantised dynamically ({', '.join(found)}): its scales come from the "
+            "batch, so that a row's answer depends on its neighbours and no certificate holds; "
+            "quantise it statically (rslib quantize)"
         )
 
 
