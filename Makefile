@@ -14,7 +14,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: help book student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf clean
+.PHONY: help book plain student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -56,11 +56,14 @@ clean-book: $(READY) ## build the book from nothing, warnings as errors, and che
 test-slow: book ## the tests that take longer: browser, JupyterLab, interrupted runs, mutants
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -rs tests
 
-lab: $(READY) ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab book
+plain: $(READY) ## write the chapters as notebooks for JupyterLab and Colab
+	$(BIN)/python tools/plain.py
+
+lab: plain ## open them in JupyterLab
+	$(BIN)/jupyter lab _build/notebooks
 
 student: $(READY) ## write the chapters without solutions, to be handed out
-	$(BIN)/python tools/student.py
+	$(BIN)/python tools/plain.py --student
 
 serve: book ## serve the built book at http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
