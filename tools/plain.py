@@ -147,15 +147,14 @@ def labels_of(path: Path, notebook: NotebookNode) -> dict[str, Label]:
 
 
 def _targets(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Targets, each with the heading that it stands above."""
+    """Targets, each with the heading that it stands above; above other text it has none."""
     waiting: list[str] = []
     for line in lines:
         if target := _TARGET.match(line):
             waiting.append(target[1])
-        elif heading := _HEADING.match(line):
-            yield from ((name, heading[1]) for name in waiting)
-            waiting.clear()
         elif line.strip():
+            heading = _HEADING.match(line)
+            yield from ((name, heading[1] if heading else "") for name in waiting)
             waiting.clear()
 
 
