@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 # Every module of the package that is not private; to find them imports none.
 _MODULES = {one.name for one in iter_modules(__path__) if not one.name.startswith("_")}
 _NAMES = dict.fromkeys(("ABSTAIN", "Certificate", "Decision"), "decisions")
-_NAMES["SmoothedClassifier"] = "smoothing"
+_NAMES |= {"SmoothedClassifier": "smoothing", "find_data": "_files"}
 
 __all__ = sorted(_MODULES | set(_NAMES) | {"DISTRIBUTION"})
 

@@ -34,6 +34,36 @@ def replace(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> Non
     sync_folder(path.parent)
 
 
+def find_data(start: str | os.PathLike | None = None) -> Path:
+    """The course's folder ``data``: weights and certificate files, made with the course.
+
+    Parameters
+    ----------
+    start : path, optional
+        Where to begin; default: the working directory. Its parents are tried too, each also for a
+        clone named ``course`` in it, and last the place that the library is installed from.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none: the remedy is to clone the repository.
+    """
+    here = Path.cwd() if start is None else Path(start).resolve()
+    roots = [root for folder in (here, *here.parents) for root in (folder, folder / "course")]
+    for root in (*roots, Path(__file__).resolve().parents[1]):
+        if (root / "data" / "certify").is_dir() and (root / "data" / "models").is_dir():
+            return root / "data"
+    raise FileNotFoundError(
+        f"{here} and the folders above it hold no data/ of the course: run inside a clone of its "
+        "repository, or beside one that is named course"
+    )
+
+
 def sync_folder(folder: Path) -> None:
     """Make a new name in a folder survive a power cut, where folders can be synced."""
     with suppress(OSError):

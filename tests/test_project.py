@@ -242,6 +242,23 @@ def test_the_distribution_is_the_one_that_the_chapters_look_for():
     assert citation["version"] == rslib.__version__
 
 
+def test_a_notebook_finds_the_courses_data_wherever_it_is(tmp_path, monkeypatch):
+    import rslib
+    from rslib import _files
+
+    clone, elsewhere = tmp_path / "course", tmp_path / "notebooks" / "deep"
+    for folder in (clone / "data/certify", clone / "data/models", elsewhere, clone / "book"):
+        folder.mkdir(parents=True)
+    for start in (clone, clone / "book", tmp_path, elsewhere):
+        monkeypatch.chdir(start)
+        assert rslib.find_data() == clone / "data"
+    (clone / "data/models").rmdir()
+    assert rslib.find_data(elsewhere) == ROOT / "data"  # beside the library
+    monkeypatch.setattr(_files, "__file__", str(tmp_path / "site-packages/rslib/_files.py"))
+    with pytest.raises(FileNotFoundError, match="run inside a clone"):
+        rslib.find_data(elsewhere)
+
+
 def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
