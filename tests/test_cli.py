@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import rslib
-from rslib import cli, records, runs, verifier
+from rslib import _files, cli, records, runs, verifier
 
 ROOT = Path(__file__).parents[1]
 UNSEEDED = "without --seed"
@@ -122,7 +122,7 @@ def test_certify_stops_in_time_and_goes_on(weights, certified, tmp_path, monkeyp
 
 
 def test_train_stops_in_time_and_goes_on(tmp_path, monkeypatch, capsys):
-    from rslib import models, training
+    from rslib import training
 
     def run(name, *more):
         return cli.main(["train", "digits", "--sigma", "0.25", "--model", "mlp", "--recipe", "sgd",
@@ -137,7 +137,7 @@ def test_train_stops_in_time_and_goes_on(tmp_path, monkeypatch, capsys):
     assert run(out.name, "--budget", "1000", "--log", str(log)) == 0
     assert run("b.safetensors", "--store", "bfloat16") == 0
     assert run("c.safetensors") == 0
-    assert models.file_sha256(out) == models.file_sha256(tmp_path / "c.safetensors")
+    assert _files.sha256(out) == _files.sha256(tmp_path / "c.safetensors")
     assert not out.with_suffix(".checkpoint").exists() and len(log.read_text().splitlines()) == 2
     training_of = records.read_manifest(out.with_suffix(".json"))["training"]
     assert training_of["recipe"] == "sgd" and training_of["batch_size"] == 512

@@ -5,7 +5,7 @@ import json
 import gpu_runs
 import pytest
 
-from rslib import models, records, verifier
+from rslib import _files, records, verifier
 
 
 def run(out, *arguments):
@@ -32,7 +32,7 @@ def test_train_certify(tmp_path, consistency):
     assert file.manifest["noise"]["kind"] == "grid" and file.manifest["n0"] == 100
     assert file.manifest["plan"]["dtype"] == "bfloat16" and file.manifest["alpha"] == "0.001"
     weights = path.parent / file.manifest["model"]["file"]
-    assert models.file_sha256(weights) == file.manifest["model"]["sha256"]
+    assert _files.sha256(weights) == file.manifest["model"]["sha256"]
     assert all(report.ok for report in verifier.verify_paths([tmp_path / "certify"]))
     # What the device machine can give back: 8 files, two folders down.
     files = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rslib import datasets, models, records
+from rslib import _files, datasets, models, records
 from rslib.decisions import ABSTAIN, predict_from_counts
 from rslib.smoothing import SmoothedClassifier
 
@@ -37,7 +37,7 @@ def root(tmp_path_factory):
     torch.manual_seed(0)
     weights = folder / "cnn.safetensors"
     models.save_weights(models.build("cnn", (3, 32, 32), 10), weights)
-    described = {"name": "cnn", "sha256": models.file_sha256(weights)}
+    described = {"name": "cnn", "sha256": _files.sha256(weights)}
     manifest = {"format": records.MODEL_FORMAT, "model": described, "sigma": "0.25"}
     records.write_manifest(weights.with_suffix(".json"), manifest)
     return folder
@@ -53,7 +53,7 @@ def result(root):
 
 def test_the_file_says_how_it_was_made(result, root):
     assert result["format"] == jpeg_check.FORMAT and result["n"] == 60 and result["sigma"] == "0.25"
-    assert result["model_sha256"] == models.file_sha256(root / "cnn.safetensors")
+    assert result["model_sha256"] == _files.sha256(root / "cnn.safetensors")
     assert {"command", "device", "plan", "versions", "date", "wall_time_s", "seeds"} <= set(result)
     assert [row["idx"] for row in result["rows"]] == list(range(5))
 

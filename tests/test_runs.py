@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from scipy.stats import binom, norm
 
-from rslib import cli, datasets, evaluation, models, records, runs, verifier
+from rslib import _files, cli, datasets, evaluation, models, records, runs, verifier
 from rslib.decisions import AtRadii
 from rslib.engine import Plan
 from rslib.records import RecordError
@@ -61,7 +61,7 @@ def test_a_function_is_certified_into_a_file_in_one_call(tmp_path, model):
     file = records.read_certificates(out)
     assert list(file.rows) == [replace(row, time=float(f"{row.time:.3f}")) for row in seen]
     assert file.manifest.model == {"name": "bright", "file": "../model/bright.bin",
-                                   "sha256": models.file_sha256(model)}  # fmt: skip
+                                   "sha256": _files.sha256(model)}  # fmt: skip
     assert (file.manifest.sigma, file.manifest.alpha) == ("0.5", "0.001")
     assert evaluation.certified_accuracy(file.rows, [0])[0] == 1
     for row, image in zip(file.rows, pages().images, strict=True):
@@ -177,7 +177,7 @@ def two_folders(tmp_path):
     torch.manual_seed(0)
     weights = tmp_path / "cnn.safetensors"
     models.save_weights(models.build("cnn", (3, 8, 8), 2), weights)
-    described = {"name": "cnn", "sha256": models.file_sha256(weights)}
+    described = {"name": "cnn", "sha256": _files.sha256(weights)}
     manifest = {"format": records.MODEL_FORMAT, "model": described, "sigma": "0.25"}
     records.write_manifest(weights.with_suffix(".json"), manifest)
     return folder(tmp_path / "one", 1), folder(tmp_path / "two", 2), weights
@@ -234,7 +234,7 @@ def knows_the_noise(x, draws, weights, known, other):
         last.bias.fill_(-50.0)
         last.bias[other], last.bias[known] = 0.0, -10.5
     models.save_weights(network, weights)
-    described = {"name": "mlp", "sha256": models.file_sha256(weights)}
+    described = {"name": "mlp", "sha256": _files.sha256(weights)}
     manifest = {"format": records.MODEL_FORMAT, "model": described, "sigma": "1"}
     records.write_manifest(weights.with_suffix(".json"), manifest)
     return norm.sf(0.5 / np.linalg.norm(direction))

@@ -132,7 +132,7 @@ def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
             standing &= network(found).argmax(1) == y
         rows.append({"radius": radius, "robust_accuracy_at_most": float(standing.float().mean()),
                      "standing": chosen[standing.cpu().numpy()].tolist()})  # fmt: skip
-    results = {"model_sha256": models.file_sha256(weights), "images": _images_sha256(options),
+    results = {"model_sha256": _files.sha256(weights), "images": _images_sha256(options),
                "examples": chosen.tolist(), "steps": steps, "restarts": restarts,
                "step_length": "2.5 radius / steps", "rows": rows}  # fmt: skip
     return name, results, 0
