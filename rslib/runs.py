@@ -125,12 +125,11 @@ def choose_plan(
                 raise ValueError(f"{name} {value}: the file was begun with {begun_with}")
         return plan
     network, shape = model.network, dataset.shape
-    plan = plans.default_plan(network, shape, device, threads)
+    kept = {"device": device, "threads": threads, "dtype": dtype or "float32"}
+    plan = plans.default_plan(network, shape, **kept)
     if rows is None:
         say("Choosing the fastest way to run the network here; this may take a minute.")
-        plan = plans.fastest_plan(
-            network, dataset.num_classes, shape, device, dtype or "float32", threads
-        )
+        plan = plans.fastest_plan(network, dataset.num_classes, shape, **kept)
     return replace(plan, **asked)
 
 
