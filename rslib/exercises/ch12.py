@@ -6,13 +6,19 @@ from functools import lru_cache
 
 import mpmath
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
 from rslib import certificates, confidence
 from rslib.exercises import WrongType, close, exercise, function, number
 
 A_NUMBER = "a number, such as 0.25"
 TOP = 2**63
+PROMISES_TOO_MUCH = "near, but above what is certain: in this chapter a radius is rounded down."
+
+
+def _above(value: float, limit: float, tolerance: float = 1e-6) -> bool:
+    """Whether a number claims more than its limit allows; six digits on the way are enough."""
+    return value > limit * (1 + tolerance)
 
 
 @exercise("12.1", kind="by hand", expects=A_NUMBER)
@@ -22,7 +28,7 @@ def price_of_rounding(answer: object) -> str | None:
     radius, step, d = 0.5, 1 / 255, 3 * 32 * 32
     cost = step * np.sqrt(d) / 2
     if close(value, radius - cost):
-        return None
+        return PROMISES_TOO_MUCH if _above(value, radius - cost) else None
     if close(value, cost):
         return "that is the price; the question asks what is left."
     if close(value, radius - 2 * cost):
@@ -90,7 +96,7 @@ def _uniforms(ratio: int | float) -> list[int]:
 def draw_k(answer: object) -> str | None:
     """The inverse of the distribution function of K, in 63-bit integers."""
     call = function(answer)
-    cases = [(u, ratio) for ratio in (1, 2.5) for u in _uniforms(ratio)]
+    cases = [(u, ratio) for ratio in (1, 2.5, 3, 4, 7.5) for u in _uniforms(ratio)]
     values = []
     for u, ratio in cases:
         returned = call(u, ratio)
@@ -158,6 +164,11 @@ def half_precision(answer: object) -> str | None:
         return int(np.sum(labels == 0))
 
     here, there = zeros(1.0), zeros(0.0)
+    parts = [np.float16(x) + noise[:50] for x in (1.0, 0.0)]
+    alone = [np.concatenate([np.asarray(base(row[None])) for row in part]) for part in parts]
+    together = [np.asarray(base(part)) for part in parts]
+    if zeros(1.0) != here or not np.array_equal(alone, together):
+        return "a base classifier is a function of one point, whatever was asked before or beside."
     bound = float(confidence.lower_bound(here, n, 0.001))
     radius = float(certificates.certified_radius(bound, 0.5)) if bound > 0 else -np.inf
     if radius <= 0:
@@ -179,8 +190,10 @@ def half_precision(answer: object) -> str | None:
 def published_radii(answer: object) -> str | None:
     """The factor that makes radii of three digits, rounded to nearest, safe."""
     value = number(answer)
-    if close(value, 1.005 / 1.01, 6e-5):  # 0.995, safe as well, is 5e-5 below
+    if 0.995 <= value and not _above(value, 1.005 / 1.01, 1e-12):
         return None
+    if close(value, 1.005 / 1.01, 1e-4):
+        return "this close to the answer half of all roundings are unsafe. Which way did you round?"
     if close(value, 0.9995, 1e-5):
         return "that is enough for a printed 1.00; look at its neighbour above."
     if close(value, 0.99, 1e-5):
@@ -199,7 +212,8 @@ def unreliable_votes(answer: object) -> str | None:
         return float(certificates.certified_radius(confidence.lower_bound(k, 100_000, alpha), 1.0))
 
     if close(value, radius(99_990), 1e-3):
-        return None
+        exact = float(norm.ppf(beta.ppf(0.001, 99_990, 11)))
+        return PROMISES_TOO_MUCH if _above(value, exact) else None
     if close(value, radius(100_000), 1e-3):
         return "this trusts every vote."
     if close(value, radius(99_980), 1e-3):

@@ -18,14 +18,16 @@ def all_in(answer: object) -> str | None:
     if value != int(value):
         return "a number of votes is whole; after how many has the wealth reached 1000?"
     if value == 65:
-        return "just too few: the wealth has to reach 1000."
+        return "just too few."
+    if value == 67:
+        return "the last of these votes is not needed."
     if value in (3, 4):
-        return "ten to the three: but each vote multiplies the wealth by 1/0.9, not by 10."
+        return "which factor has the wealth per vote? It is not the same in every game."
     if abs(value - np.log(1000) / np.log(2)) < 1:
-        return "that is the game against 1/2; this one is against 0.9."
-    if abs(value - np.log(1000) / -np.log(0.1)) < 1:
-        return "a success pays the stake divided by q, not by 1 - q."
-    return "u = 1: what does one success multiply the wealth by?"
+        return "that would be the game against 1/2."
+    if abs(value - np.log(20) / -np.log(0.9)) < 1:
+        return "that would be enough at alpha = 0.05."
+    return "put the stake into the factor of a success. Which wealth refutes a claim at this level?"
 
 
 @exercise("13.2", kind="by code", expects="a function of (k, m, q, stakes)")
@@ -34,6 +36,9 @@ def wealth(answer: object) -> str | None:
     call = numeric_function(answer)
     cases = [
         (3, 2, 0.5, [0.5]),
+        (1, 1, 0.25, [0.9, 0.2]),
+        (2, 3, 0.99, [0.7, 0.7, 0.1]),
+        (0, 0, 0.4, [0.3]),
         (10, 1, 0.8, [0.1, 0.5, 0.9]),
         (0, 4, 0.3, [0.2, 0.6]),
         (7, 0, 0.9, [0.0, 1.0]),
@@ -80,14 +85,24 @@ def ten_looks(answer: object) -> str | None:
         raise WrongType from None
     if any(t != int(t) or not 1 <= t <= 2000 for t in looks):
         return "each time is a whole number from 1 to 2000."
-    if len(looks) > 10:
-        return f"ten looks at most (there are {len(looks)})."
+    if len(looks) != 10:
+        return f"she looks ten times (here {len(looks)} times)."
     if len(set(looks)) < len(looks):
         return "looking twice at one time shows nothing new."
     total = _ever_wrong([int(t) for t in looks])
     if total >= 0.22:
         return None
-    return f"she is wrong with probability {total:.4f} at these times: at which is little new seen?"
+    alone = max(_ever_wrong([int(t)]) for t in looks)
+    wasted = sum(_ever_wrong([int(t)]) < 0.035 for t in looks)
+    said = f"she is wrong with probability {total:.4f} at these times."
+    if wasted >= 3:
+        return (
+            f"{said} One look may err with probability 0.05, and {wasted} of yours, alone, err "
+            "with less than 0.035: counts are whole, so it depends on the very number."
+        )
+    return (
+        f"{said} The best of them alone has {alone:.4f}: which of them see nearly the same votes?"
+    )
 
 
 def _ever_wrong(looks: list[int]) -> float:
@@ -109,14 +124,16 @@ def curtailed(answer: object) -> str | None:
     if value == 456:
         return None
     if value == 457:
-        return "457 + 100 is 557: that would still do."
-    if value == 556:
+        return "this run could still come out with exactly as many as it needs."
+    if value == 455:
+        return "from this count it is certain too, but it is not the largest one."
+    if value in (556, 557):
         return "some votes are still to come."
     if value in (501, 500, 502):
         return "the share so far is below what is needed, but the rest may be better."
     if value != int(value):
         return "a count is whole."
-    return "suppose that every vote that remains is a success."
+    return "what is the best that can still happen to this run?"
 
 
 @exercise("13.5", kind="open", expects="a number, such as 0.5")
@@ -133,6 +150,8 @@ def extended_runs(answer: object) -> str | None:
         return "that holds for each run; she keeps whatever any of them gives."
     if close(value, 0.8 * 3 + 0.2):
         return "which of the two parts is spent anew by each run?"
+    if close(value, 1.2) or close(value, 1.3):
+        return "count the last looks once more: how many runs are there?"
     if close(value, 0.001 * 1.4):
         return "as a multiple of alpha."
     return "count how often each of the two parts of alpha is spent, and add up."

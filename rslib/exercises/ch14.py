@@ -19,6 +19,8 @@ def what_is_left_to_gain(answer: object) -> str | None:
         return None
     if close(value, 0.25):
         return "this is what is added to 1; the question asks how many times as fast."
+    if close(value, 1.2):
+        return "the whole becomes shorter by 0.2; is the speed then higher by 0.2?"
     if close(value, 5):
         return "the forward pass stays; what would be gone is the rest."
     if close(value, 0.8) or close(value, 0.2):
@@ -31,13 +33,14 @@ def hours_of_a_test_set(answer: object) -> str | None:
     """Hours until the last of several ranks has certified its share of the images."""
     hours = numeric_function(answer)
     cases = [(500, 110.0, 1), (500, 110.0, 8), (10, 360.0, 4), (3, 3600.0, 8), (64, 1.5, 64)]
+    cases += [(m, 90.0, g) for g in (4, 5, 7) for m in range(1, 3 * g + 1)]  # every remainder
     found = [hours(*case) for case in cases]
     if all(
         close(f, math.ceil(m / g) * s / 3600) for f, (m, s, g) in zip(found, cases, strict=True)
     ):
         return None
     if all(close(f, m / g * s / 3600) for f, (m, s, g) in zip(found, cases, strict=True)):
-        return "an image is not split: 10 images on 4 ranks take as long as 3 images on one."
+        return "an image is not split: with 10 images on 4 ranks, who has how many?"
     if all(close(f, m // g * s / 3600) for f, (m, s, g) in zip(found, cases, strict=True)):
         return "some rank has to do the images that are left over."
     if all(close(f, math.ceil(m / g) * s) for f, (m, s, g) in zip(found, cases, strict=True)):
@@ -53,7 +56,7 @@ def hours_of_a_test_set(answer: object) -> str | None:
 def shared_seeds(answer: object) -> str | None:
     """How many of n draws are different where every rank starts from the same seed."""
     different = numeric_function(answer)
-    cases = [(100_000, 8), (1_000, 1), (640, 64)]
+    cases = [(100_000, 8), (1_000, 1), (640, 64), (12, 4), (9, 9), (100, 2), (30, 5)]
     found = [different(n, ranks) for n, ranks in cases]
     if all(close(f, n / ranks) for f, (n, ranks) in zip(found, cases, strict=True)):
         return None

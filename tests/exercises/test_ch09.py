@@ -193,6 +193,229 @@ WRONG = {
         (0.5, "differ"),
     ],
 }
+
+# More answers, drawn from the text of the exercises alone.
+
+
+def any_hint(*answers):
+    """Wrong answers that no hint was written for."""
+    return [(answer, "Hint: ") for answer in answers]
+
+
+def loss_torch(scores, x, y, sigma, rng):
+    torch = pytest.importorskip("torch")
+    noisy = x + sigma * rng.standard_normal(x.shape)
+    s = torch.as_tensor(np.asarray(scores(noisy)))
+    return torch.nn.functional.cross_entropy(s, torch.as_tensor(y))
+
+
+def loss_asks_twice(scores, x, y, sigma, rng):
+    noisy = rng.normal(x, sigma)
+    shifted = scores(noisy) - scores(noisy).max(axis=1, keepdims=True)
+    log_f = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -np.mean([row[label] for row, label in zip(log_f, y, strict=True)])
+
+
+def loss_pixel_by_pixel(scores, x, y, sigma, rng):
+    noisy = np.stack([column + rng.normal(0, sigma, len(x)) for column in x.T], axis=1)
+    return -np.take_along_axis(log_softmax(scores(noisy), axis=1), y[:, None], axis=1).mean()
+
+
+def loss_in_float32(scores, x, y, sigma, rng):
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    return -of_right_class(log_softmax(scores(x + sigma * noise), axis=1), y).mean()
+
+
+def loss_by_differences(scores, x, y, sigma, rng):
+    """-log F_y = log of the sum of exp(s_c - s_y), without overflow."""
+    s = scores(x + sigma * rng.standard_normal(x.shape))
+    return np.logaddexp.reduce(s - of_right_class(s, y)[:, None], axis=1).mean()
+
+
+def loss_minus_the_noise(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x - sigma * rng.standard_normal(x.shape), y, 0.0, rng)
+
+
+def global_generator(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x + sigma * np.random.randn(*x.shape), y, 0.0, rng)  # noqa: NPY002
+
+
+def own_generator(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, sigma, np.random.default_rng())
+
+
+def one_level(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, 0.3, rng)
+
+
+def halves_alike(scores, x, y, sigma, rng):
+    half = sigma * rng.standard_normal((len(x) // 2, x.shape[1]))
+    return loss_scipy(scores, x + np.concatenate([half, half]), y, 0.0, rng)
+
+
+def pixels_alike_in_pairs(scores, x, y, sigma, rng):
+    few = sigma * rng.standard_normal((len(x), x.shape[1] // 2))
+    return loss_scipy(scores, x + np.repeat(few, 2, axis=1), y, 0.0, rng)
+
+
+def clipped(scores, x, y, sigma, rng):
+    return loss_scipy(scores, np.clip(rng.normal(x, sigma), 0, 1), y, 0.0, rng)
+
+
+def one_sided_noise(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x + np.abs(rng.normal(0, sigma, x.shape)), y, 0.0, rng)
+
+
+def laplace(scores, x, y, sigma, rng):
+    return loss_scipy(scores, rng.laplace(x, sigma / np.sqrt(2)), y, 0.0, rng)
+
+
+def labels_of_the_network(scores, x, y, sigma, rng):
+    s = scores(rng.normal(x, sigma))
+    return -log_softmax(s, axis=1).max(axis=1).mean()
+
+
+def base_two(scores, x, y, sigma, rng):
+    return loss_scipy(scores, x, y, sigma, rng) / np.log(2)
+
+
+def all_classes(scores, x, y, sigma, rng):
+    return -log_softmax(scores(rng.normal(x, sigma)), axis=1).mean()
+
+
+def noise_on_the_scores(scores, x, y, sigma, rng):
+    s = scores(x)
+    return -of_right_class(log_softmax(rng.normal(s, sigma), axis=1), y).mean()
+
+
+def softmax_over_the_batch(scores, x, y, sigma, rng):
+    return -of_right_class(log_softmax(scores(rng.normal(x, sigma)), axis=0), y).mean()
+
+
+DRAWN_RIGHT = {
+    "09.1": [
+        norm.sf(-2),
+        1 - 0.02275,
+        np.float32(0.97725),
+        (1 + sp.erf(sp.sqrt(2))) / 2,
+        Fraction(97725, 100_000),
+        np.array(0.9772),
+    ],
+    "09.2": [
+        0.71318,
+        0.6 / 0.8413,
+        Decimal("0.7132"),
+        Fraction(6000, 8413),
+        np.float32(0.71317),
+        sp.Float("0.7132"),
+    ],
+    "09.3": [
+        1.0613 / 2,
+        0.53067,
+        Fraction(5307, 10_000),
+        np.float32(0.5307),
+        norm.ppf(0.8557, scale=0.5),
+        sp.Float("0.5306"),
+    ],
+    "09.4": [
+        loss_torch,
+        loss_asks_twice,
+        loss_pixel_by_pixel,
+        loss_in_float32,
+        loss_by_differences,
+        loss_minus_the_noise,
+    ],
+    "09.5": [
+        19 * [1.0] + [np.exp(-40.0)],
+        95 * [1] + 5 * [np.exp(-40)],
+        np.concatenate([np.full(1900, 0.99), np.full(100, 1e-20)]),
+        [0.999] * 99 + [1e-100],
+        tuple([0.6] * 20 + [1e-200]),
+        [sp.Rational(9, 10)] * 39 + [sp.exp(-100), sp.exp(-100)],
+    ],
+    "09.6": [
+        0.6 + 0.4,
+        np.float32(1),
+        np.int64(1),
+        Decimal(1),
+        sp.Rational(3, 5) + sp.Rational(2, 5),
+        np.array(1.0),
+    ],
+}
+DRAWN_WRONG = {
+    "09.1": any_hint(
+        norm.cdf(0.25),
+        2 * norm.cdf(2) - 1,
+        norm.cdf(2) ** 2,
+        norm.pdf(2),
+        norm.cdf(1.5),
+        norm.cdf(4),
+        1 - norm.sf(2) / 2,
+        0.98,
+        1.0,
+        2,
+        0.25,
+        -0.9772,
+    ),
+    "09.2": any_hint(
+        0.6 * 0.6915,
+        0.8413,
+        0.6 / 0.9772,
+        1 - 0.6 / 0.8413,
+        0.36,
+        1.0,
+        0.72,
+        0.7,
+        0.4 / 0.1587,
+        0.6 - 0.8413,
+        0.4,
+        1 / 0.8413,
+    ),
+    "09.3": any_hint(
+        0.1,
+        0.5 * 0.8557,
+        0.5 * norm.ppf(1 - 0.1 / np.log(10)),
+        0.5 * norm.ppf(1 - 0.1 * np.log(2)),
+        0.5 * norm.ppf(0.95),
+        0.5 * norm.ppf(1 - 0.2 / np.log(2)),
+        0.5 / 1.0613,
+        0.25 * 1.0613,
+        0.52,
+        0.54,
+        2 * 1.0613,
+        -0.5307,
+    ),
+    "09.4": [
+        (global_generator, "draw from"),
+        (own_generator, "draw from"),
+        (one_level, "standard deviation"),
+        (halves_alike, "several images"),
+        (pixels_alike_in_pairs, "not independent"),
+        (one_sided_noise, "mean 0"),
+        (laplace, "not normal"),
+        (noise_on_the_scores, "add noise"),
+        *any_hint(clipped, labels_of_the_network, base_two, all_classes, softmax_over_the_batch),
+    ],
+    "09.5": any_hint(
+        100 * [1.0],
+        100 * [0.5],
+        95 * [0.5] + 5 * [1e-60],
+        94 * [0.9] + 6 * [1e-60],
+        95 * [0.95] + 5 * [0.05],
+        97 * [0.9] + 3 * [-1.0],
+        97 * [1.9] + 3 * [1e-60],
+        [],
+        [1e-300],
+        97 * ["a"] + 3 * ["b"],
+        19 * [0.9] + [float("nan")],
+        19 * [0.9] + [0.01],
+    ),
+    "09.6": any_hint(0.9999, 0.999, 0.993, 0.99, 0.4, 0, 1000, -1, 0.95, 1.0001, 0.6**2),
+}
+for _name in RIGHT:
+    RIGHT[_name] += DRAWN_RIGHT[_name]
+    WRONG[_name] += DRAWN_WRONG[_name]
+
 TELLS = {"09.1": "0.97", "09.2": "0.71", "09.3": "0.53", "09.4": "logsumexp", "09.6": " 1."}
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # one of the mistakes overflows

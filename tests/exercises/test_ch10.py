@@ -202,6 +202,212 @@ WRONG = {
         ((0.4, 0.7), "still says"),
     ],
 }
+
+# More answers, drawn from the text of the exercises alone.
+
+
+def any_hint(*answers):
+    """Wrong answers that no hint was written for."""
+    return [(answer, "Hint: ") for answer in answers]
+
+
+def recertify_library(selection, estimation, alpha, sigma):
+    """Counts as arrays, and the library's rounding."""
+    classes = sorted({*selection, *estimation})
+    votes = [selection.get(c, 0) for c in classes]
+    label = classes[int(np.argmax(votes))]
+    k, n = estimation.get(label, 0), sum(estimation.values())
+    bound = confidence.lower_bound(k, n, alpha)
+    if bound > 0.5:
+        return label, certificates.certified_radius(bound, sigma)
+    return (-1, 0.0)
+
+
+def recertify_by_the_tail(selection, estimation, alpha, sigma):
+    label = max(sorted(selection), key=lambda c: selection[c])
+    n, k = sum(estimation.values()), estimation.get(label, 0)
+    missed = beta.isf(alpha, n - k + 1, k) if k else 1.0
+    radius = sigma * norm.isf(missed)
+    return {True: (label, radius), False: (-1, 0.0)}[bool(radius > 0)]
+
+
+def rounded_to_nearest(selection, estimation, alpha, sigma):
+    label, radius = recertify(selection, estimation, alpha, sigma)
+    return label, round(radius, 6)
+
+
+def rounded_up(selection, estimation, alpha, sigma):
+    label, radius = recertify(selection, estimation, alpha, sigma)
+    return label, np.ceil(radius * 1e6) / 1e6
+
+
+def of_all_votes(selection, estimation, alpha, sigma):
+    total = {c: selection.get(c, 0) + estimation.get(c, 0) for c in {*selection, *estimation}}
+    return recertify(selection, total, alpha, sigma)
+
+
+def of_100_000(selection, estimation, alpha, sigma):
+    label = min(selection, key=lambda c: (-selection[c], c))
+    p_a = confidence.lower_bound(estimation.get(label, 0), 100_000, alpha)
+    return (label, sigma * norm.ppf(p_a)) if p_a > 0.5 else (-1, 0.0)
+
+
+def sigma_half(selection, estimation, alpha, sigma):
+    label, radius = recertify(selection, estimation, alpha, sigma)
+    return label, radius / sigma * 0.5
+
+
+def normal_interval(selection, estimation, alpha, sigma):
+    label = min(selection, key=lambda c: (-selection[c], c))
+    n = sum(estimation.values())
+    share = estimation.get(label, 0) / n
+    p_a = share - norm.isf(alpha) * np.sqrt(share * (1 - share) / n)
+    return (label, sigma * norm.ppf(p_a)) if p_a > 0.5 else (-1, 0.0)
+
+
+def two_sided_form(selection, estimation, alpha, sigma):
+    label = min(selection, key=lambda c: (-selection[c], c))
+    counts = [estimation.get(c, 0) for c in range(10)]
+    p_a, p_b = confidence.runner_up_bounds(counts, label, alpha)
+    radius = sigma / 2 * (norm.ppf(p_a) - norm.ppf(p_b))
+    return (label, radius) if radius > 0 else (-1, 0.0)
+
+
+def class_kept_when_abstaining(selection, estimation, alpha, sigma):
+    label, radius = recertify(selection, estimation, alpha, sigma)
+    return (min(selection, key=lambda c: (-selection[c], c)), 0.0) if label < 0 else (label, radius)
+
+
+def upper(selection, estimation, alpha, sigma):
+    label = min(selection, key=lambda c: (-selection[c], c))
+    n = sum(estimation.values())
+    p_a = confidence.upper_bound(estimation.get(label, 0), n, alpha)
+    return (label, sigma * norm.ppf(p_a)) if p_a > 0.5 else (-1, 0.0)
+
+
+def first_of_the_dictionary(selection, estimation, alpha, sigma):
+    return recertify({next(iter(selection)): 100}, estimation, alpha, sigma)
+
+
+DRAWN_RIGHT = {
+    "10.1": [
+        (0.375, 0.4050),
+        [3 / 8, (0.72 + 0.5 + 0.31 + 0.49 + 0.85 + 0.37) / 8],
+        np.array([3, 3.24]) / 8,
+        (Decimal("0.375"), Fraction(81, 200)),
+        (np.float32(0.375), np.float32(0.405)),
+        sp.Matrix([sp.Rational(3, 8), sp.Float("0.405")]),
+    ],
+    "10.2": [
+        int(np.ceil(np.log(40) / 0.0008)),
+        np.ceil(4611.1),
+        Fraction(4612),
+        Decimal(4612),
+        sp.Integer(4612),
+        -int(-np.log(2 / 0.05) // (2 * 0.02**2)),
+    ],
+    "10.3": [recertify_library, recertify_by_the_tail]
+    + [
+        lambda s, e, alpha, sigma, of=of: tuple(of(s, e, alpha, sigma))
+        for of in (recertify, recertify_scipy, recertify_rounded, recertify_bisection)
+    ],
+    "10.4": [
+        0.0099,
+        1e-2,
+        (1 - 4.615e-5) ** 100_000,
+        Decimal("0.01"),
+        np.float32(0.01),
+        sp.Rational(1, 100),
+    ],
+    "10.5": [
+        [(0, 0, 1.0)] + 9 * [(1, -1, 0)],
+        [[7, 7, 0.5]] + 19 * [[7, -1, 0.0]],
+        np.array([[2, 2, 0.9]] + [[2, -1, 0.0]] * 9),
+        [(3, 3, Fraction(1, 2))] + 9 * [(3, -1, 0)],
+        [(3, 3, 0.6), (4, 4, 0.7)] + 18 * [(5, -1, 0.0)],
+        ([4, 4, sp.Rational(3, 5)], *([4, -1, 0],) * 11),
+    ],
+    "10.6": [
+        [0.4, 1.1],
+        (0.40, 1.10),
+        {1: 0.4, 2: 1.1}.values(),
+        (min(0.4, 1.1), max(0.4, 1.1)),
+        (Decimal("0.4"), Fraction(11, 10)),
+        (np.float32(0.4), np.float64(1.1)),
+    ],
+}
+DRAWN_WRONG = {
+    "10.1": [
+        ((0.5, 0.405), "the average is right"),
+        ((3 / 6, 3.24 / 6), "fewer than all"),
+        ((5 / 8, 0.405), "the average is right"),
+        *any_hint(
+            (0.405, 0.375),
+            (0.375, 0.5187),
+            (0.375, 0.4629),
+            (0.375, 0.54),
+            (4 / 7, 0.405),
+            (0.375, 0.345),
+            (37.5, 0.405),
+            (0.3, 0.4),
+            (0.375, 3.24),
+        ),
+    ],
+    "10.2": [
+        (4613, "fewer"),
+        *any_hint(46112, 9222, 5000, 461, 2500, 1500, 2766, 4600, 1537, -4612, 4612.5),
+    ],
+    "10.3": [
+        (rounded_to_nearest, "cut the digits"),
+        (rounded_up, "cut the digits"),
+        *any_hint(
+            of_all_votes,
+            of_100_000,
+            sigma_half,
+            normal_interval,
+            two_sided_form,
+            class_kept_when_abstaining,
+            upper,
+            first_of_the_dictionary,
+            lambda s, e, alpha, sigma: (max(s, key=s.get), 0.5),
+        ),
+    ],
+    "10.4": any_hint(0.05, 0.1, 0.005, 0.0001, 0.0046, 0.99, 3.91, 0.015, 0.002, 1.0, -0.01),
+    "10.5": any_hint(
+        10 * [(5, -1, 0.0)],
+        10 * [(3, 3, 0.6)],
+        [(3, 3, 0.6)] + 9 * [(3, 4, 0.0)],
+        [(3, 3, 0.6)] + 9 * [(3, -1, 0.7)],
+        [(3, 3, 0.49)] + 9 * [(5, -1, 0.0)],
+        2 * [(3, 3, 0.6)] + 9 * [(5, -1, 0.0)],
+        [(3, 3, 0.6), (3, 4, 0.6)] + 18 * [(5, -1, 0.0)],
+        [(3, 3, 0.6)] + 9 * [(5, -2, 0.0)],
+        [(-1, -1, 0.6)] + 9 * [(5, -1, 0.0)],
+        [(3, 3, 0.6)],
+        [],
+        [(3, 3, float("inf"))] + 9 * [(5, -1, 0.0)],
+    ),
+    "10.6": [
+        ((1.1, 1.1), "the second is right"),
+        ((0.75, 1.1), "the second is right"),
+        *any_hint(
+            (1.1, 0.4),
+            (0.4, 0.4),
+            (0.4, 1.5),
+            (0.4, 0.7),
+            (0.0, 1.1),
+            (0.4, float("inf")),
+            (0.4, 0.75),
+            (0.44, 1.1),
+            (0.7, 1.5),
+            (0.4, 1.0),
+        ),
+    ],
+}
+for _name in RIGHT:
+    RIGHT[_name] += DRAWN_RIGHT[_name]
+    WRONG[_name] += DRAWN_WRONG[_name]
+
 TELLS = {"10.1": "0.405", "10.2": "4612", "10.4": "0.01", "10.6": "0.4"}
 
 

@@ -157,7 +157,7 @@ RIGHT = {
     "12.2": [norm.ppf(0.5625), 0.1573, -norm.ppf(0.4375), sp.sqrt(2) * sp.erfinv(0.125)],
     "12.3": [draw_bisect, draw_loop, draw_count, draw_mirrored],
     "12.4": [in_halves_whole, in_halves_modulo, in_halves_two_values, in_halves_bits],
-    "12.5": [1.005 / 1.01, 0.995, 0.99505, Fraction(1005, 1010), 1 - 0.005 / 1.01],
+    "12.5": [1.005 / 1.01, 0.995, Fraction(1005, 1010), 1 - 0.005 / 1.01],
     "12.6": [
         certificates.certified_radius(confidence.lower_bound(99_990, 100_000, 0.001), 1.0),
         norm.ppf(beta.ppf(0.001, 99_990, 11)),
@@ -219,6 +219,263 @@ WRONG = {
         (3.0, "at least"),
     ],
 }
+
+# More answers, drawn from the text of the exercises alone.
+
+
+def any_hint(*answers):
+    """Wrong answers that no hint was written for."""
+    return [(answer, "Hint: ") for answer in answers]
+
+
+def draw_linear(u, ratio):
+    reach, table = thresholds(ratio)
+    return next((k for k, t in enumerate(table) if u < t), len(table)) - reach
+
+
+def draw_in_60_digits(u, ratio):
+    with mpmath.workdps(60):
+        k = int(mpmath.floor(-12 * ratio))
+        while mpmath.mpf(u) >= mpmath.nint(
+            mpmath.mpf(2) ** 63 * mpmath.erfc(-(k + mpmath.mpf("0.5")) / ratio / mpmath.sqrt(2)) / 2
+        ):
+            k += 1
+    return mpmath.mpf(k)
+
+
+def draw_from_the_middle(u, ratio):
+    reach, table = thresholds(ratio)
+    low, high = 0, len(table)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if u < table[middle] else (middle + 1, high)
+    return low - reach
+
+
+def draw_numpy(u, ratio):
+    reach, table = thresholds(ratio)
+    return np.searchsorted(np.array(table, dtype=object), u, side="right") - reach
+
+
+def short_range(u, ratio):
+    """Right while K lies within 20 of 0."""
+    return int(np.clip(draw_bisect(u, ratio), -20, 20))
+
+
+def only_upper(u, ratio):
+    return max(0, draw_bisect(u, ratio))
+
+
+def threshold_floor(u, ratio):
+    """T_k rounded down, not to the nearest integer."""
+    with mpmath.workdps(40):
+        k = -int(12 * ratio)
+        while u >= int(TOP * mpmath.ncdf((k + 0.5) / mpmath.mpf(ratio))):
+            k += 1
+    return k
+
+
+def in_long_double(u, ratio):
+    return int(np.floor(ratio * norm.ppf(float(np.longdouble(u + 0.5) / TOP)) + 0.5))
+
+
+def ratio_ignored(u, ratio):
+    return draw_bisect(u, 1)
+
+
+def ratio_as_whole_number(u, ratio):
+    return draw_bisect(u, int(ratio))
+
+
+def in_halves_remainder(points):
+    fine = np.fmod(points.astype(np.float64), 1 / 2048)
+    return (np.abs(fine).sum(axis=1) > 0).astype(int)
+
+
+def in_halves_as_integers(points):
+    scaled = points.astype(np.float32) * 2048
+    return 1 - (scaled == np.trunc(scaled)).all(axis=1)
+
+
+def in_halves_round_trip(points):
+    again = (points.astype(np.float32) + 4096) - 4096  # keeps multiples of 2^-11
+    return np.any(again != points, axis=1).astype(np.int64)
+
+
+def by_the_batch(points):
+    """All answers depend on all points."""
+    scaled = points.astype(float) * 2048
+    return np.full(len(points), int(np.any(scaled != np.round(scaled))))
+
+
+class ByTurns:
+    """Class 0 at the first call, class 1 at the second."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, points):
+        self.calls += 1
+        return np.full(len(points), 1 - self.calls % 2)
+
+
+def by_chance(points):
+    return np.random.default_rng(len(points)).integers(0, 2, len(points))
+
+
+def near_one(points):
+    return (np.abs(points.astype(float) - 1).max(axis=1) > 0.5).astype(int)
+
+
+def length(points):
+    return (np.linalg.norm(points.astype(float), axis=1) < 1).astype(int)
+
+
+def turned_round(points):
+    return 1 - in_halves_whole(points)
+
+
+DRAWN_RIGHT = {
+    "12.1": [
+        0.39132,
+        0.3912,
+        0.5 - 0.1087,
+        0.5 - 55.4256 / 510,
+        np.float32(0.3913),
+        np.float64(0.391),
+    ],
+    "12.2": [
+        0.15731,
+        norm.ppf(9 / 16),
+        Decimal("0.1573"),
+        np.float32(0.15731),
+        Fraction(1573, 10_000),
+        norm.isf(0.4375),
+    ],
+    "12.3": [
+        draw_linear,
+        draw_in_60_digits,
+        draw_from_the_middle,
+        draw_numpy,
+        lambda u, ratio: Fraction(draw_bisect(u, ratio)),
+        lambda u, ratio: float(draw_bisect(u, ratio)),
+    ],
+    "12.4": [
+        in_halves_as_integers,
+        in_halves_round_trip,
+        in_halves_remainder,
+        lambda points: in_halves_whole(points).astype(float),
+        lambda points: in_halves_whole(points).tolist(),
+        lambda points: in_halves_whole(points) > 0,
+    ],
+    "12.5": [
+        0.9950,
+        0.99504,
+        Decimal("0.995"),
+        np.float64(0.9950495),
+        sp.Rational(201, 202),
+        np.nextafter(1.005 / 1.01, 0),
+    ],
+    "12.6": [
+        3.490,
+        3.4902,
+        Fraction(349, 100),
+        np.float32(3.4902),
+        norm.isf(beta.isf(0.001, 11, 99_990)),
+        3.4897,
+    ],
+}
+DRAWN_WRONG = {
+    "12.1": [
+        (0.392, "above"),
+        (0.3914, "above"),
+        *any_hint(
+            0.1087,
+            0.5 - np.sqrt(3072) / 256,
+            0.5 - 3072 / 255,
+            0.498,
+            0.5 - np.sqrt(1024) / 510,
+            0.6087,
+            0.25,
+            0.3,
+            0.5 - 2 * np.sqrt(3072) / 255,
+            0.5 * (1 - 0.1087),
+            -0.3913,
+        ),
+    ],
+    "12.2": any_hint(
+        norm.ppf(0.55),
+        norm.ppf(0.45 / 0.55),
+        norm.ppf(0.35 / 0.8),
+        norm.ppf(0.8),
+        norm.ppf(0.45) - norm.ppf(0.35),
+        (norm.ppf(0.5625) - norm.ppf(0.4375)),
+        0.45,
+        0.36,
+        0.16,
+        0.2,
+        1.0,
+        -0.1573,
+    ),
+    "12.3": any_hint(
+        short_range,
+        only_upper,
+        threshold_floor,
+        in_long_double,
+        ratio_ignored,
+        ratio_as_whole_number,
+        lambda u, ratio: draw_bisect(u, ratio) + 1,
+        lambda u, ratio: draw_bisect(u, 1 / ratio),
+        lambda u, ratio: abs(draw_bisect(u, ratio)),
+        lambda u, ratio: u,
+        lambda u, ratio: round(ratio * (u / TOP - 0.5)),
+    ),
+    "12.4": [
+        (by_the_batch, "one point"),
+        (ByTurns(), "one point"),
+        (by_chance, "one point"),
+        *any_hint(
+            near_one,
+            length,
+            turned_round,
+            lambda points: (points[:, 0] < 0.5).astype(int),
+            lambda points: np.zeros(len(points), int),
+            lambda points: np.ones(len(points), int),
+            lambda points: in_halves_whole(points)[:, None],
+            lambda points: in_halves_whole(points)[:-1],
+            lambda points: in_halves_whole(points.astype(float) / 4),
+        ),
+    ],
+    "12.5": [
+        (0.99505, "unsafe"),
+        (0.9951, "unsafe"),
+        *any_hint(
+            0.9949, 0.994, 0.99, 0.9, 0.999, 0.9995, 0.9975, 0.996, 1.005, 1.0, 1.01 / 1.005, 0.005
+        ),
+    ],
+    "12.6": [
+        (3.491, "above"),
+        (3.4903, "above"),
+        (3.493, "above"),
+        *any_hint(
+            norm.ppf(beta.ppf(0.001, 99989, 12)),
+            norm.ppf(beta.ppf(0.001, 99991, 10)),
+            norm.ppf(beta.ppf(0.001, 99990, 1)),
+            3.81,
+            3.719,
+            norm.ppf(0.99976),
+            3.367,
+            0.99976,
+            3.5,
+            3.4,
+            1.745,
+        ),
+    ],
+}
+for _name in RIGHT:
+    RIGHT[_name] += DRAWN_RIGHT[_name]
+    WRONG[_name] += DRAWN_WRONG[_name]
+
 TELLS = {"12.1": "0.39", "12.2": "0.15", "12.4": "11", "12.5": "1.01", "12.6": "3.4"}
 
 

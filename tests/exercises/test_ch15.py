@@ -1,5 +1,6 @@
 """The checks of chapter 15 accept right answers, however written, and know the common mistakes."""
 
+import math
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -92,7 +93,7 @@ RIGHT = {
     "15.5": [
         (0.0877, 3.626),
         [np.sqrt(np.log(40) / 480), certificates.max_certified_radius(48_000, 0.001, 1.0)],
-        np.array([0.08767, 3.63]),
+        np.array([0.08767, 3.626]),
         (sp.sqrt(sp.log(40) / 480), norm.ppf(0.001 ** (1 / 48_000))),
         (Decimal("0.0877"), Fraction(3626, 1000)),
     ],
@@ -111,10 +112,10 @@ WRONG = {
     ],
     "15.2": [
         ((1.30, 0.66), "comes first"),
-        ((2.30, 1.30), "not at its centre"),
+        ((2.30, 1.30), "not at the centre"),
         ((3.94, 1.30), "cannot make the ball larger"),
         ((0, 1.30), "inside the ball"),
-        ((np.sqrt(2.3**2 - 1.64**2), 1.30), "not across"),
+        ((np.sqrt(2.3**2 - 1.64**2), 1.30), "along the line"),
         ((0.82, 1.30), "edge"),
         ((0.66, 2.30), "nothing is left"),
         ((0.66, 0.64), "same equation"),
@@ -151,6 +152,178 @@ WRONG = {
         ((0.0877, 2.0), "which n fits"),
     ],
 }
+
+# More answers, drawn from the text of the exercises alone.
+
+
+def any_hint(*answers):
+    """Wrong answers that no hint was written for."""
+    return [(answer, "Hint: ") for answer in answers]
+
+
+def work_by_stages(depth):
+    blocks = (depth - 2) // 6
+    stage = 2 * blocks * 9 * 16 * 16 * 1024
+    return 27 * 16 * 1024 + 3 * stage - 2 * 9 * 16 * 16 * 1024 // 2 + 64 * 10
+
+
+def work_as_float(depth):
+    return float(work(depth))
+
+
+def work_by_table(depth):
+    layers = [(3, 16, 1024)]
+    for inner, outer, pixels in ((16, 16, 1024), (16, 32, 256), (32, 64, 64)):
+        layers.append((inner, outer, pixels))
+        layers += [(outer, outer, pixels)] * ((depth - 2) // 3 - 1)
+    return sum(9 * a * b * p for a, b, p in layers) + 640
+
+
+def work_by_numpy(depth):
+    channels = np.repeat([16, 32, 64], (depth - 2) // 3)
+    inner = np.concatenate([[16], channels[:-1]])
+    pixels = (32 * 16 / channels) ** 2
+    return np.sum(9 * inner * channels * pixels) + 9 * 3 * 16 * 32**2 + 640
+
+
+def input_sizes(depth):
+    """The first convolution of a stage counted at the size of its input."""
+    k, total, inner, before = (depth - 2) // 6, 9 * 3 * 16 * 32**2, 16, 32
+    for outer, side in ((16, 32), (32, 16), (64, 8)):
+        total += 9 * (inner * outer * before**2 + (2 * k - 1) * outer * outer * side**2)
+        inner, before = outer, side
+    return total + 640
+
+
+def k_convolutions(depth):
+    k, total, inner = (depth - 2) // 6, 9 * 3 * 16 * 32**2, 16
+    for outer, side in ((16, 32), (32, 16), (64, 8)):
+        total += 9 * (inner * outer + (k - 1) * outer * outer) * side**2
+        inner = outer
+    return total + 640
+
+
+DRAWN_RIGHT = {
+    "15.1": [
+        math.ceil(1108.96),
+        Fraction(1109),
+        Decimal("1109"),
+        np.float64(1109),
+        sp.Integer(1109),
+        -int(-6.907755 // np.log(0.9937903)) * -1 + 1,
+    ],
+    "15.2": [
+        (0.6600, 1.3000),
+        (round(2.3 - 1.64, 2), 1.3),
+        [Decimal("0.66"), Decimal("1.30")],
+        (np.float32(0.66), np.float32(1.3)),
+        np.array([2.3, 2.3]) - np.array([1.64, 1]),
+        (0.66 + 1e-9, 1.3),
+    ],
+    "15.3": [work_by_stages, work_as_float, work_by_table, work_by_numpy]
+    + [lambda depth, of=of: sp.Integer(int(of(depth))) for of in (work, work_by_stages)],
+    "15.4": [
+        (0.1, -0.11),
+        (0.3, -0.4),
+        (0.45, -0.49),
+        (0.2, -0.2 - 1e-9),
+        [0.11, -0.2],
+        (np.float32(0.25), np.float32(-0.3)),
+    ],
+    "15.5": [
+        (0.08767, 3.626),
+        [0.0877, 3.6260],
+        (np.sqrt(3.6889 / 480), 3.6261),
+        (math.sqrt(math.log(40) / 2 / 240), norm.isf(-np.expm1(np.log(0.001) / 48_000))),
+        (np.float32(0.08766), np.float32(3.626)),
+        (Fraction(877, 10_000), Decimal("3.626")),
+    ],
+}
+DRAWN_WRONG = {
+    "15.1": [
+        (1110, "fewer"),
+        *any_hint(
+            1102,
+            int(np.ceil(np.log(0.001) / norm.logcdf(5))),
+            301,
+            40,
+            1200,
+            1000,
+            2218,
+            554,
+            6.9,
+            11090,
+            -1109,
+            0,
+        ),
+    ],
+    "15.2": [
+        ((1.64, 1.3), "the second is right"),
+        *any_hint(
+            (0.66, 0.66),
+            (1.3, 1.3),
+            (0.66, 1.64),
+            (0.66, 3.3),
+            (0.64, 1.3),
+            (0.66, 1.0),
+            (0.46, 1.3),
+            (0.66, 0.3),
+            (-0.66, 1.3),
+            (0.66, 2.64),
+            (1.66, 1.3),
+            (0.66, 1.64 - 1),
+        ),
+    ],
+    "15.3": any_hint(
+        input_sizes,
+        k_convolutions,
+        lambda depth: work(depth) - 640,
+        lambda depth: work(depth) + 640,
+        lambda depth: work(depth) * 1.00005,
+        lambda depth: work(20) * depth / 20,
+        lambda depth: 40_551_040,
+        lambda depth: work(depth) - 9 * 16 * 16 * 1024,
+        lambda depth: work(depth) // 9,
+        lambda depth: work(depth + 6),
+        lambda depth: work(20) + (work(110) - work(20)) * (depth - 20) / 90 + 10_000,
+    ),
+    "15.4": any_hint(
+        (0.05, -0.1),
+        (0.2, -0.19),
+        (0.2, 0.2),
+        (0.95, -0.99),
+        (0.5, -0.5),
+        (0.2, -0.6),
+        (0.1, -0.1),
+        (0.5, 0.4),
+        (0.3, 0.0),
+        (-0.1, 0.0),
+        (0.3, -0.5),
+        (0.2, float("-inf")),
+    ),
+    "15.5": [
+        ((0.0607, 3.626), "the second is right"),
+        ((0.0877, 3.6366), "exactly"),
+        *any_hint(
+            (0.0877, 3.4429),
+            (0.0877, 3.1986),
+            (0.0877, 3.75),
+            (0.0877, 3.6),
+            (0.0862, 3.626),
+            (0.09, 3.626),
+            (0.0439, 3.626),
+            (0.12, 3.626),
+            (3.626, 0.0877),
+            (0.0877, 48000),
+            (240, 3.626),
+            (0.08, 3.6),
+        ),
+    ],
+}
+for _name in RIGHT:
+    RIGHT[_name] += DRAWN_RIGHT[_name]
+    WRONG[_name] += DRAWN_WRONG[_name]
+
 TELLS = {"15.1": "1109", "15.2": "0.66", "15.5": "0.0877"}
 
 
