@@ -10,6 +10,7 @@ had without loading torch.
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 # PyPI's package "rslib" is somebody else's. The notebooks look for this name to tell them apart.
 DISTRIBUTION = "randomized-smoothing-course"
@@ -23,7 +24,7 @@ _NAMES |= {"SmoothedClassifier": "smoothing", "find_data": "_files"}
 __all__ = sorted(_MODULES | set(_NAMES) | {"DISTRIBUTION"})
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"rslib.{name}")
     if name in _NAMES:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,14 +26,15 @@ def whole(name: str, value: object, least: int = 1, most: float = math.inf) -> i
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
+    found = int(value)
+    if found < least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
-    if value > most:
+    if found > most:
         raise ValueError(f"{name} must be at most {most}, got {value!r}")
-    return int(value)
+    return found
 
 
-def real(name: str, value: object, valid: Callable[[float], bool], requirement: str) -> float:
+def real(name: str, value: object, valid: Callable[[Any], bool], requirement: str) -> float:
     """A single real number that is valid, or an error that says what is required of it.
 
     >>> real("alpha", 2.0, lambda a: 0 < a < 1, "lie in (0, 1)")

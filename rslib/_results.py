@@ -28,7 +28,7 @@ def manifest_of(file: object) -> Mapping | None:
     return manifest if manifest is None or isinstance(manifest, Mapping) else manifest.to_dict()
 
 
-def asked_radii(results: object) -> tuple[Decimal, ...] | None:
+def asked_radii(results: Results) -> tuple[Decimal, ...] | None:
     """The only radii that were decided; None where every radius is the largest one."""
     if isinstance(results, CertificateFile):
         if results.asked is not None:

@@ -239,7 +239,8 @@ def _contradictions(faults: Iterable[logs.Fault]) -> list[str]:
 def _order(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     """Which idx are there, and which are not."""
     idx = [row.idx for row in rows]
-    notes, problems = [], []
+    notes: list[str] = []
+    problems: list[str] = []
     if len(idx) < 2:
         return [f"1 row, idx {idx[0]}"], problems
     back = sum(later < earlier for earlier, later in pairwise(idx))
@@ -317,8 +318,9 @@ def _fingerprinted(
         return replace(found, notes=tuple(notes), problems=tuple(problems), largest=largest)
     print_ = lattice.fingerprint(radii, sigma, candidates)
     notes += _words_on(print_, radii, sigma)
-    if None not in stated:
-        problems += _against_stated(print_.found, radii, sigma, *stated)
+    n, alpha = stated
+    if n is not None and alpha is not None:
+        problems += _against_stated(print_.found, radii, sigma, n, alpha)
     return replace(
         found,
         notes=tuple(notes),

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rslib import (
     DISTRIBUTION,
@@ -365,7 +365,7 @@ class _Alpha(argparse.Action):
 
 
 # What a run of `train` may change in its recipe; None: as the recipe has it.
-_HYPERPARAMETERS = {
+_HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     "epochs": {"type": _positive, "help": "default: the recipe's"},
     "batch_size": {"type": _positive, "help": "default: the recipe's"},
     "learning_rate": {"type": float, "help": "default: the recipe's"},

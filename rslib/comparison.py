@@ -20,7 +20,7 @@ from decimal import Decimal
 import numpy as np
 
 from rslib import paired
-from rslib._results import checked_radii, manifest_of, scored
+from rslib._results import Results, checked_radii, manifest_of, scored
 from rslib._tables import check_format, laid_out, percent
 from rslib.records import CertificateFile, Row, read_certificates
 
@@ -205,10 +205,10 @@ def compare(
     decided = [asked for asked in (asked_a, asked_b) if asked is not None]
     if radii is None:
         radii = [r for r in DEFAULT_RADII if all(Decimal(r) in asked for asked in decided)]
-    radii = list(dict.fromkeys(checked_radii(radii)))
-    if not radii:
+    exact = list(dict.fromkeys(checked_radii(radii)))
+    if not exact:
         raise ValueError("radii must name at least one radius that both have decided, got none")
-    for radius in radii:
+    for radius in exact:
         for asked in decided:
             if radius not in asked:
                 listed = ", ".join(map(str, asked))
@@ -221,13 +221,15 @@ def compare(
     averages = None
     if not decided and len(pairs) > 1:
         averages = _paired_radius(pairs, confidence)
-    accuracies = _paired_accuracies(pairs, radii, confidence, abs(difference))
+    accuracies = _paired_accuracies(pairs, exact, confidence, abs(difference))
     return Comparison(
         name_a, name_b, len(pairs), confidence, abs(difference), accuracies, averages, tuple(notes)
     )
 
 
-def _side(name: str, given: object) -> tuple[str, dict[int, Row], tuple | None, Mapping | None]:
+def _side(
+    name: str, given: Results | str | os.PathLike
+) -> tuple[str, dict[int, Row], tuple | None, Mapping | None]:
     """A side's name, its rows by idx, the radii it was asked, and its manifest."""
     if isinstance(given, str | os.PathLike):
         given = read_certificates(given)

@@ -202,14 +202,18 @@ def runner_up_bounds(counts: ArrayLike, label: int, alpha: float) -> tuple[float
         raise TypeError(f"label must be an integer, got {label!r}") from None
     if not 0 <= label < counts.size:
         raise ValueError(f"label must lie in 0..{counts.size - 1}, got {label}")
-    alpha = checked_alpha(alpha)
-    if alpha.ndim != 0:
-        raise ValueError(f"alpha must be a single number, got shape {alpha.shape}")
+    level = checked_alpha(alpha)
+    if level.ndim != 0:
+        raise ValueError(f"alpha must be a single number, got shape {level.shape}")
+    alpha = float(level)
     n = counts.sum()
     if not 1 <= n <= LARGEST_N:
         raise ValueError(f"counts must add up to between 1 and 10**9, got {n:.0f}")
     rival = np.delete(counts, label).max()
-    return lower_bound(counts[label], n, alpha / 2), upper_bound(rival, n, alpha / 2)
+    p_a_lower = lower_bound(counts[label], n, alpha / 2)
+    p_b_upper = upper_bound(rival, n, alpha / 2)
+    assert isinstance(p_a_lower, float) and isinstance(p_b_upper, float)  # of single counts
+    return p_a_lower, p_b_upper
 
 
 def hung_fithian_pvalue(count_top: int, count_second: int) -> float:
@@ -362,7 +366,8 @@ def checked_counts(
     k: ArrayLike, n: ArrayLike, alpha: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Successes, trials and failure probabilities as float64 of one shape, or an error."""
-    return tuple(np.broadcast_arrays(*successes_of_trials(k, n), checked_alpha(alpha)))
+    k, n, alpha = np.broadcast_arrays(*successes_of_trials(k, n), checked_alpha(alpha))
+    return k, n, alpha
 
 
 def successes_of_trials(k: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

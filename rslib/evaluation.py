@@ -235,11 +235,11 @@ def accuracy_band(
     _check_confidence(confidence)
     if not 0 <= alpha < 1:
         raise ValueError(f"alpha must be at least 0 and below 1, got {alpha!r}")
-    rows = rows if isinstance(rows, CertificateFile) else list(rows)
-    share = certified_accuracy(rows, radii, labels)
-    rows = list(getattr(rows, "rows", rows))
-    _check_apart(rows)
-    width = _half_width(len(rows), confidence)
+    given = rows if isinstance(rows, CertificateFile) else list(rows)
+    share = certified_accuracy(given, radii, labels)
+    single = list(given.rows) if isinstance(given, CertificateFile) else given
+    _check_apart(single)
+    width = _half_width(len(single), confidence)
     return np.maximum(share - width - alpha, 0.0), np.minimum(share + width, 1.0)
 
 
@@ -248,15 +248,15 @@ def accuracy_band(
 
 
 def _read(files: Iterable[CertificateFile | str | os.PathLike]) -> list[CertificateFile]:
-    files = [
+    read = [
         file if isinstance(file, CertificateFile) else read_certificates(file) for file in files
     ]
-    if not files:
+    if not read:
         raise ValueError("files must not be empty")
-    for file in files:
-        if not file.rows:
-            raise ValueError(f"{file.path}: holds no certificates")
-    return files
+    for one in read:
+        if not one.rows:
+            raise ValueError(f"{one.path}: holds no certificates")
+    return read
 
 
 def _records(
@@ -305,13 +305,13 @@ def summary(
     """
     if confidence is not None:
         _check_confidence(confidence)
-    radii = list(dict.fromkeys(checked_radii(radii)))
+    chosen = list(dict.fromkeys(checked_radii(radii)))
     return [
         {name: record[name] for name in ("file", "sigma", "m", "missing")}
         | {f"r={radius}": share for radius, share in record["certified_accuracy"].items()}
         | {"ACR": record["average_certified_radius"], "abstain": record["abstention_rate"]}
         | ({} if confidence is None else {"half_width": record["half_width"]})
-        for record in _records(_read(files), radii, confidence)
+        for record in _records(_read(files), chosen, confidence)
     ]
 
 
@@ -351,14 +351,14 @@ def table(
     check_format(format)
     if confidence is not None:
         _check_confidence(confidence)
-    radii = list(dict.fromkeys(checked_radii(radii)))
-    records = _records(_read(files), radii, confidence)
+    chosen = list(dict.fromkeys(checked_radii(radii)))
+    records = _records(_read(files), chosen, confidence)
     if format == "json":
         return json.dumps(records, indent=2)
 
     exact = format == "csv"
     header = ["file", "sigma", "m"] + (["missing"] if exact else [])
-    header += [*(f"r={radius}" for radius in radii), "ACR", "abstain"]
+    header += [*(f"r={radius}" for radius in chosen), "ACR", "abstain"]
     if confidence is not None:
         header.append(f"±{percent(confidence)}")
     lines = [header]

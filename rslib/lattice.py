@@ -113,12 +113,17 @@ class Printing:
         """The step of the last printed digit at a value."""
         if self.decimals is not None:
             return 10.0**-self.decimals
+        assert self.digits is not None  # exactly one is given
         return 10.0 ** (math.floor(math.log10(value)) - self.digits + 1)
 
     def of(self, value: float, down: bool) -> Decimal:
         """The value as printed, rounded down or to nearest."""
         exact = Decimal(value)
-        place = -self.decimals if self.digits is None else exact.adjusted() - self.digits + 1
+        if self.digits is not None:
+            place = exact.adjusted() - self.digits + 1
+        else:
+            assert self.decimals is not None  # exactly one is given
+            place = -self.decimals
         rounding = ROUND_DOWN if down else ROUND_HALF_EVEN
         return exact.quantize(Decimal(1).scaleb(place), rounding)
 
@@ -137,7 +142,7 @@ def printing(radii: Iterable[Decimal]) -> Printing:
     shown = [radius.as_tuple() for radius in radii if radius > 0]
     if not shown:
         return Printing(digits=3)
-    places = {-one.exponent for one in shown}
+    places = {-int(one.exponent) for one in shown}
     if len(places) == 1 and 3 < min(places) < 12:
         return Printing(decimals=places.pop())
     digits = max(len("".join(map(str, one.digits)).strip("0")) for one in shown)

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.rcsetup import cycler
 from scipy.stats import norm
 
 import rslib
@@ -55,8 +56,7 @@ def use_style() -> None:
     mpl.rcdefaults()
     mpl.rcParams.update(
         {
-            "axes.prop_cycle": mpl.cycler(color=list(COLOURS.values()))
-            + mpl.cycler(linestyle=LINE_STYLES),
+            "axes.prop_cycle": cycler(color=list(COLOURS.values())) + cycler(linestyle=LINE_STYLES),
             "axes.grid": True,
             "axes.axisbelow": True,
             "axes.spines.right": False,
@@ -78,7 +78,8 @@ def use_style() -> None:
 
 def _tint(colour: str, amount: float) -> tuple[float, float, float]:
     """Mix a colour with white; amount 0 leaves it, 1 gives white."""
-    return tuple(amount + (1 - amount) * channel for channel in to_rgb(colour))
+    red, green, blue = (amount + (1 - amount) * channel for channel in to_rgb(colour))
+    return red, green, blue
 
 
 def _class_colours(num_classes: int) -> list[str]:
@@ -87,7 +88,10 @@ def _class_colours(num_classes: int) -> list[str]:
 
 
 def decision_regions(
-    ax: plt.Axes, labels: np.ndarray, extent: Sequence[float], num_classes: int
+    ax: plt.Axes,
+    labels: np.ndarray,
+    extent: tuple[float, float, float, float],
+    num_classes: int,
 ) -> None:
     """Colour a plane by class.
 
@@ -157,8 +161,8 @@ def figure1(
     ----------
     cohen2019, Figure 1. Chapters 3 and 8.
     """
-    probabilities = np.asarray(probabilities, dtype=float)
-    num_classes, top = len(probabilities), int(probabilities.argmax())
+    shares = np.asarray(probabilities, dtype=float)
+    num_classes, top = len(shares), int(shares.argmax())
     names = class_names or [f"class {c}" for c in range(num_classes)]
     reach = half_width or 3.4 * sigma
     offsets = np.linspace(-reach, reach, 401)
@@ -167,21 +171,22 @@ def figure1(
 
     figure, (left, right) = plt.subplots(1, 2)
     decision_regions(left, base(points), extent, num_classes)
+    centre = (x[0], x[1])
     for k in (1, 2, 3):
-        left.add_patch(plt.Circle(x, k * sigma, fill=False, linestyle=":", linewidth=1.2))
+        left.add_patch(plt.Circle(centre, k * sigma, fill=False, linestyle=":", linewidth=1.2))
     left.plot(*x, "k.", markersize=8)
     left.annotate("$x$", x, xytext=(5, 5), textcoords="offset points")
     left.set_title(r"base classifier $f$; circles at $\sigma, 2\sigma, 3\sigma$")
 
     colours = [_tint(colour, 0.3) for colour in _class_colours(num_classes)]
-    right.bar(names, probabilities, color=colours, edgecolor="black", linewidth=0.8)
+    right.bar(names, shares, color=colours, edgecolor="black", linewidth=0.8)
     for c in range(num_classes):
         bound = p_a_lower if c == top else p_b_upper
         right.hlines(bound, c - 0.4, c + 0.4, color="black", linestyle="--" if c == top else ":")
     right.annotate(
         r"$\underline{p_A}$", (top + 0.4, p_a_lower), xytext=(3, -4), textcoords="offset points"
     )
-    runner_up = int(np.argsort(probabilities)[-2])
+    runner_up = int(np.argsort(shares)[-2])
     right.annotate(
         r"$\overline{p_B}$", (runner_up, p_b_upper), xytext=(-4, 5), textcoords="offset points"
     )

@@ -11,7 +11,8 @@ __all__ = ["bar", "watch"]
 
 
 class _Labelled(Protocol):
-    label: int
+    @property
+    def label(self) -> int: ...
 
 
 _Found = TypeVar("_Found", bound=_Labelled)

@@ -171,7 +171,7 @@ def _export(network: nn.Module, example: np.ndarray) -> bytes:
             torch.onnx.export(
                 network,
                 (torch.from_numpy(example),),
-                exported,
+                exported,  # type: ignore[arg-type]
                 dynamo=False,
                 input_names=["x"],
                 output_names=["scores"],

@@ -56,7 +56,7 @@ from rslib.decisions import Method, read_method
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "FORMAT",
@@ -187,6 +187,7 @@ class _Object(Mapping):
                 inner = given.get(key, {})
                 if type(inner) is not dict:
                     raise ValueError(f"{name}: must be an object, got {_shown(inner)}")
+                assert issubclass(rule, _Object)
                 values[key] = rule.from_dict(inner, f"{name}.")
             elif key in given:
                 value = given[key]
@@ -196,7 +197,7 @@ class _Object(Mapping):
             elif key not in _optional(cls):
                 raise ValueError(f"{name}: missing")
         extra = {key: value for key, value in given.items() if key not in _rules(cls)}
-        return cls(**values, extra=extra)
+        return cls(**values | {"extra": extra})
 
     def to_dict(self) -> dict[str, Any]:
         """The object as JSON has it."""
@@ -614,7 +615,8 @@ _COLUMN = {
 
 
 def _counts(name: str, text: str, num_classes: int) -> dict[int, int]:
-    pairs = [tuple(map(int, pair.split(":"))) for pair in text.split(" ")]
+    split = (pair.split(":") for pair in text.split(" "))
+    pairs = [(int(one), int(count)) for one, count in split]
     classes = [pair[0] for pair in pairs]
     if any(first >= second for first, second in pairwise(classes)):
         raise ValueError(f"{name}: the classes must be ascending, got {_start(text)}")
@@ -663,7 +665,8 @@ def _parse_row(line: str, manifest: Manifest) -> Row:
 def _parse_table(path: Path, data: bytes, manifest: Manifest) -> tuple[Row, ...]:
     """The rows of a whole table, or a RecordError for the first line that is wrong."""
     *lines, rest = data.split(b"\n")
-    rows, seen = [], {}
+    rows: list[Row] = []
+    seen: dict[int, int] = {}
     indices = set(manifest.indices)
     for number, raw in enumerate(lines, start=1):
         where = f"{path}:{number}: "
@@ -784,7 +787,7 @@ class CertificateWriter:
         self.path = Path(path)
         self._manifest_path = manifest_path(self.path)
         self.manifest = Manifest.checked(self._manifest_path, manifest)
-        self.done = set()
+        self.done: set[int] = set()
         self._size = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -893,9 +896,9 @@ class CertificateWriter:
 
     def close(self) -> None:
         """Close the file and let others write it. Closing twice does nothing."""
-        if self._file is not None:
+        if self._file >= 0:
             os.close(self._file)
-            self._file = None
+            self._file = -1
 
     def __enter__(self) -> "CertificateWriter":
         return self

@@ -115,7 +115,7 @@ def choose_plan(
     ValueError
         If the earlier run has another plan than the one asked for; or for an argument out of range.
     """
-    asked = {"rows": rows, "backend": backend, "dtype": dtype}
+    asked: dict[str, Any] = {"rows": rows, "backend": backend, "dtype": dtype}
     asked = {name: value for name, value in asked.items() if value is not None}
     if earlier is not None:
         plan = Plan.from_dict(earlier.plan)
@@ -297,7 +297,9 @@ class _Clock:
         """Called after each row: the next one is taken to be as slow as the slowest."""
         self._slowest = max(self._slowest, self.lap())
         self._started = time.monotonic()
-        return bool(self._budget) and self._started - self._began + self._slowest > self._budget
+        if not self._budget:
+            return False
+        return self._started - self._began + self._slowest > self._budget
 
 
 def _manifest(

@@ -28,7 +28,7 @@ of ``benchmarks/samples.py`` is nowhere above what the literature's two usual me
 
 import math
 import operator
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -128,13 +128,13 @@ def log_e_value(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> Float:
 
 
 def _log_e_value(k: np.ndarray, n: np.ndarray, p: np.ndarray) -> np.ndarray:
-    total = None
+    terms = []
     for b, weight in BETTORS:
         m = n - k + b
         tail = special.betainc(m, k + 1, 1 - p)
         with np.errstate(divide="ignore"):  # a tail of 0: no evidence at all
-            term = np.log(weight * b / m) + np.log(tail) - _log_binomial(k, m, p)
-        total = term if total is None else np.logaddexp(total, term)
+            terms.append(np.log(weight * b / m) + np.log(tail) - _log_binomial(k, m, p))
+    total = reduce(np.logaddexp, terms)
     # Far below k = n p the beta function loses its digits; but the sum is at most 1 up to there.
     return np.minimum(total, np.where(k > n * p, np.inf, 0.0)) - (1e-10 + 1e-14 * n)
 
@@ -357,9 +357,9 @@ def least_successes(p: float, n: int, alpha: float, sequential: bool = True) -> 
     while high - low > 1:
         middle = (low + high) // 2
         if sequential:
-            shown = is_above(middle, n, p, n, alpha)
+            shown = bool(is_above(middle, n, p, n, alpha))
         else:
-            shown = lower_bound(middle, n, alpha) > p
+            shown = bool(lower_bound(middle, n, alpha) > p)
         low, high = (low, middle) if shown else (middle, high)
     return high
 
@@ -423,7 +423,8 @@ def is_hopeless(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, alpha: floa
     # evidence against that share there is none against the bound.
     share = missing[few] / left[few]
     few[few] = (share == 1) | against(np.minimum(share, 1 - 1e-9))
-    hopeless[few] = against(lower_bound(missing[few], left[few], _REVERSAL_SHARE * alpha))
+    bound = lower_bound(missing[few], left[few], _REVERSAL_SHARE * alpha)
+    hopeless[few] = against(np.asarray(bound))
     return hopeless[()]
 
 

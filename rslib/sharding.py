@@ -189,13 +189,15 @@ class ShardedWriter:
     def _parts(self) -> list[Path]:
         stem = re.escape(self.path.stem)
         name = re.compile(rf"{stem}\.part([0-9]+)\.tsv")
-        found = [path for path in self.path.parent.iterdir() if name.fullmatch(path.name)]
-        return sorted(found, key=lambda path: int(name.fullmatch(path.name)[1]))
+        matches = ((name.fullmatch(path.name), path) for path in self.path.parent.iterdir())
+        found = [(int(match[1]), path) for match, path in matches if match]
+        return [path for _, path in sorted(found)]
 
     def _rows(self, part: Path) -> dict[int, Row]:
         """The rows of a part of this run, by index; a last line cut off by a kill is removed."""
         if not manifest_path(part).exists() and part.stat().st_size == 0:
             return {}
+        assert self._whole is not None  # rank 0 alone reads parts
         # Opening it as a writer checks the manifest, the lock and every row, and mends the end.
         with CertificateWriter(part, self._whole.manifest):
             return {row.idx: row for row in read_certificates(part).rows}
@@ -208,6 +210,7 @@ class ShardedWriter:
         RecordError
             As `rslib.records.CertificateWriter.append`.
         """
+        assert self._own is not None  # there is one where there is something to do
         self._own.append(row)
 
     def finish(self) -> None:
@@ -223,6 +226,7 @@ class ShardedWriter:
             self._own.close()
         self._team.wait()
         if self._team.rank == 0:
+            assert self._whole is not None
             parts = self._parts()
             rows: dict[int, Row] = {}
             for part in parts:

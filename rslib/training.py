@@ -222,9 +222,9 @@ def train(
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
-    for name, value in (("weight_decay", weight_decay), ("consistency", consistency)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {value!r}")
+    for name, weight in (("weight_decay", weight_decay), ("consistency", consistency)):
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ValueError(f"{name} must be finite and not negative, got {weight!r}")
     if optimiser not in OPTIMISERS:
         raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, got {optimiser!r}")
     if compiled not in _COMPILED:
@@ -247,11 +247,12 @@ def train(
     steps = math.ceil(len(labels) / batch_size) if compiled == "no" else len(labels) // batch_size
     channels_last = images.dim() == 4 and images.shape[1] > 1
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    network.to(memory_format=layout)
+    network.to(memory_format=layout)  # type: ignore[call-overload]
     optimise, schedule = _optimiser(
         network, optimiser, learning_rate, weight_decay, epochs * steps, device.type == "cuda"
     )
     log: list[dict] = []
+    run: dict = {}  # what a checkpoint is of
     if checkpoint is not None:
         run = {
             "format": _FORMAT,
@@ -336,6 +337,7 @@ def train(
 def _optimiser(network, name, learning_rate, weight_decay, steps, fused):
     """The optimiser and its one-cycle schedule over so many steps."""
     parameters = network.parameters()
+    optimise: torch.optim.Optimizer
     if name == "adamw":
         optimise = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay)
         return optimise, torch.optim.lr_scheduler.OneCycleLR(optimise, learning_rate, steps)
@@ -390,6 +392,7 @@ def _state(run, log, network, optimise, schedule, generator) -> dict:
 
 def _resume(path: Path, run: dict, network, optimise, schedule, generator) -> list[dict]:
     """Take the state of a checkpoint of this run over, and return its log."""
+    unreadable: tuple[type[Exception], ...]
     unreadable = (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError)
     unreadable += (AttributeError, pickle.UnpicklingError)
     try:

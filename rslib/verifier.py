@@ -265,7 +265,9 @@ def _least_variation(sigma: Fraction, step: Fraction, dimension: int) -> Fractio
     """
     with ctx.workprec(256):
         end = arb(2).sqrt() * (arb(2) ** -63).erfcinv() * _ball(sigma / step) - arb("0.5")
-        reach = max(0, int(end.ceil().unique_fmpz()))
+        whole = end.ceil().unique_fmpz()
+        assert whole is not None  # sigma is below 10^6 steps: 256 bits leave one number
+        reach = max(0, int(whole))
     return Fraction(dimension * (2 * reach + 2), 2**64)
 
 
@@ -462,7 +464,8 @@ def _check_model(manifest: Path, claims: _Claims) -> str | None:
 def _read_counts(
     name: str, text: bytes, total: int, num_classes: int, fewer: bool = False
 ) -> dict[int, int]:
-    pairs = [tuple(map(int, pair.split(b":"))) for pair in text.split(b" ")]
+    split = (pair.split(b":") for pair in text.split(b" "))
+    pairs = [(int(one), int(count)) for one, count in split]
     if any(first[0] >= second[0] for first, second in pairwise(pairs)):
         raise _Wrong(f"{name}: the classes are not ascending")
     if pairs[-1][0] >= num_classes:
@@ -549,9 +552,10 @@ def _check_radius(
     larger = radius
     if claims.method == "at":
         # Of the radii asked for, the next one must not be certified.
-        larger = min((r for r in claims.radii if abstained or r > radius), default=None)
-        if larger is None:
+        refused = [r for r in claims.radii if abstained or r > radius]
+        if not refused:
             return
+        larger = min(refused)
     if _is_positive(lambda: margin(larger + slack)):
         if abstained:
             raise _Wrong(f"predict: -1, but its counts certify class {chosen} ({basis})")
@@ -622,12 +626,12 @@ def verify_file(
         if data.split(b"\n", 1)[0] == _LOG_HEADER:
             raise _Wrong(f"{path}: cannot be verified: no counts")
         manifest = path.with_suffix(".json")
-        claims = _read_claims(manifest)
+        try:
+            claims = _read_claims(manifest)
+        except RecursionError:
+            raise _Wrong(f"{manifest}: not a manifest: nested too deeply") from None
     except _Wrong as wrong:
         report.problems.append(str(wrong))
-        return report
-    except RecursionError:
-        report.problems.append(f"{manifest}: not a manifest: nested too deeply")
         return report
     report.notes.extend(claims.notes)
     if models:

@@ -18,6 +18,7 @@ from rslib import _checks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 __all__ = ["BYTE_STEP", "ImageFiles", "Reading", "read_image"]
 
@@ -148,6 +149,7 @@ def read_pixels(source: str | BinaryIO, name: str, reading: Reading) -> np.ndarr
         raise ValueError(f"{name}: not a readable image: {error}") from None
     if why is not None:
         raise ValueError(f"{name}: {why}")
+    assert pixels is not None  # or there would be a reason why not
     if pixels.ndim == 2:
         return pixels[None]
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -176,13 +178,14 @@ def _misfit(reading: Reading, image: Image) -> str | None:
     return None
 
 
-def _why_not(image: Image) -> str | None:
+def _why_not(image: ImageFile) -> str | None:
     """Why an image that Pillow has opened, but not yet read, cannot be had exactly."""
     what = f"{image.format} of mode {image.mode}"
     if image.format not in _FORMATS:
         return f"{what}: the format is not among {', '.join(sorted(_FORMATS))}"
     if getattr(image, "is_animated", False) and image.format != "MPO":
-        return f"{what}: it holds {image.n_frames} pictures: keep one"
+        # Only readers of such formats have the number.
+        return f"{what}: it holds {getattr(image, 'n_frames', 'several')} pictures: keep one"
     palette = image.mode == "P" and image.palette is not None and image.palette.mode
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         return f"{what} with transparency: {_REMEDY}"
@@ -191,6 +194,7 @@ def _why_not(image: Image) -> str | None:
     if image.mode not in _MODES:
         return f"{what}: {_REMEDY}"
     for decoder, _, _, arguments in image.tile:
+        assert arguments is not None  # all readers of _FORMATS say how the pixels lie
         raw = arguments if isinstance(arguments, str) else arguments[0]
         # Letters behind the number of bits say in which order they lie.
         if raw.rstrip("IR").rstrip(";") not in _RAW and raw not in _RAW:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 import zlib
 from fractions import Fraction
@@ -68,11 +69,14 @@ def _cifar(name: str, split: str, pixels: np.ndarray, labels: np.ndarray) -> Dat
     return Dataset(name, split, unit(pixels), labels, BYTE_STEP, 10, _CIFAR10_NAMES)
 
 
-def _arrays(root: str | None, name: str, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Arrays of a .npz file under root; nothing in the file is executed."""
+def _file(root: str | None, name: str) -> Path:
     if root is None:
         raise ValueError(f"root must name the folder that holds {name}, got None")
-    path = Path(root) / name
+    return Path(root) / name
+
+
+def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Arrays of a .npz file; nothing in the file is executed."""
     try:
         # NumPy leaves a damaged file open if it opened it.
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -83,14 +87,14 @@ def _arrays(root: str | None, name: str, needed: tuple[str, ...]) -> dict[str, n
 
 def _cifar10_jpeg(split: str, root: str | None) -> Dataset:
     _train_or_test("cifar10-jpeg", split)
-    name = "cifar10_jpeg.npz"
+    path = _file(root, "cifar10_jpeg.npz")
     keys = (f"{split}_jpeg", f"{split}_offset", f"{split}_label")
-    data, offset, label = _arrays(root, name, keys).values()
+    data, offset, label = _arrays(path, keys).values()
     if data.dtype != np.uint8 or len(offset) != len(label) + 1 or offset[-1] > len(data):
-        raise ValueError(f"{Path(root) / name}: {', '.join(keys)} do not belong together")
+        raise ValueError(f"{path}: {', '.join(keys)} do not belong together")
     pixels = np.empty((len(label), 3, 32, 32), np.uint8)
     for i, (start, stop) in enumerate(pairwise(offset.tolist())):
-        which = f"{Path(root) / name}: {split} image {i}"
+        which = f"{path}: {split} image {i}"
         one = read_pixels(io.BytesIO(data[start:stop].tobytes()), which, Reading())
         if one.shape != (3, 32, 32):
             raise ValueError(f"{which}: {one.shape[2]} x {one.shape[1]} pixels, must be 32 x 32")
@@ -101,9 +105,10 @@ def _cifar10_jpeg(split: str, root: str | None) -> Dataset:
 def _cifar10_head(split: str, root: str | None) -> Dataset:
     if split != "test":
         raise ValueError(f"split must be 'test' for cifar10-head, got {split!r}")
-    x, y = _arrays(root, "cifar10_test_head.npz", ("x", "y")).values()
+    path = _file(root, "cifar10_test_head.npz")
+    x, y = _arrays(path, ("x", "y")).values()
     if x.dtype != np.uint8 or x.shape[1:] != (3, 32, 32) or y.shape != x.shape[:1]:
-        raise ValueError(f"{Path(root) / 'cifar10_test_head.npz'}: x and y do not belong together")
+        raise ValueError(f"{path}: x and y do not belong together")
     return _cifar("cifar10-head", split, x, y)
 
 
@@ -149,12 +154,13 @@ def _folder(split: str, root: str | None, reading: Reading | None = None) -> Dat
     except OSError as error:
         raise ValueError(f"root {str(root)!r} is not a folder of images: {error}") from None
     paths = [path for path, _ in listing.samples]
-    images = ImageFiles(paths, measure(paths[0], reading), reading)
-    if 4 * np.prod(images.shape, dtype=object) <= _IN_MEMORY:
-        images = images.in_memory()
+    of_files = ImageFiles(paths, measure(paths[0], reading), reading)
+    images: np.ndarray | ImageFiles = of_files
+    if 4 * np.prod(of_files.shape, dtype=object) <= _IN_MEMORY:
+        images = of_files.in_memory()
     else:
         for path in paths:  # what can be known without reading the pixels, before hours of work
-            images.check_size(path, *measure(path, reading))
+            of_files.check_size(path, *measure(path, reading))
     return _listed("folder", split, where, listing, listing.classes, images, reading)
 
 
@@ -191,7 +197,7 @@ DATASETS = {
 def load(
     name: str,
     split: str = "test",
-    root: str | Path | None = None,
+    root: str | os.PathLike | None = None,
     *,
     channels: int | None = None,
     resize: int | None = None,

@@ -19,6 +19,9 @@ class Normalise(nn.Module):
         One value a channel, in input units; every ``std`` is positive.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std) or not all(s > 0 for s in std):

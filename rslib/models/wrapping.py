@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +75,7 @@ def wrap(
     return _WrappedFunction(prepare, base, output)
 
 
-def _range(value: object) -> tuple[float, float]:
+def _range(value: tuple[float, float] | None) -> tuple[float, float]:
     if value is None:
         return 0.0, 1.0
     try:
@@ -108,6 +109,9 @@ def _type_of(base: Callable) -> torch.dtype:
 class _Scale(nn.Module):
     """From [0, 1] to what a network wants; numbers one a channel stand along the first axis."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, low, high, mean, std, dtype) -> None:
         super().__init__()
         self.low, self.width = low, high - low
@@ -130,7 +134,7 @@ class _Scale(nn.Module):
         return (x - self.mean) / self.std
 
 
-def _part(found: object, output: str | int | Callable | None) -> object:
+def _part(found: Any, output: str | int | Callable | None) -> object:
     if output is None:
         return found
     if callable(output):
