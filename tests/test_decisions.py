@@ -252,6 +252,9 @@ def test_radius_loss_stops_where_it_is_kept(setting, loss):
             assert stop == (kept or hopeless)
             stops.add(bool(stop))
     assert stops == {True, False}
+    # At the last sample: one success less than shows anything, by what holds at all times.
+    need = sequential.least_successes(0.5 + variation, n, alpha)
+    assert rule(np.array([need - 1]), np.array([n]))[0].tolist() == [True]
 
 
 # --- given radii
