@@ -255,8 +255,9 @@ class _Asked:
             total += tested
         if _tail(ahead, total - ties) <= _FALSE_ALARM:
             raise ValueError(
-                "base must draw its randomness anew for each row, got equal scores for equal rows "
-                "of one batch and others in the next: draw as many values as there are rows"
+                "base must draw its randomness anew for each row, got scores that equal rows of "
+                "one batch share more than those of two batches: draw as many values as there are "
+                "rows"
             )
 
 
