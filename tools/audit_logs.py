@@ -15,6 +15,7 @@ import json
 import sys
 import tarfile
 import tempfile
+from collections import Counter
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -135,6 +136,8 @@ def founding(source: Source) -> list[dict]:
         for alpha in ("0.01", "0.001"):
             fit = lattice.fit(radii, float(sigma), N, alpha)
             entry[f"fit_{alpha}"] = [fit.fits, fit.of]
+        highest = sorted(Counter(radii).items(), reverse=True)[:15]
+        entry["top"] = [[str(radius), count] for radius, count in highest]
         named = lattice.fingerprint(radii, float(sigma)).found
         entry["named"] = named and named.alpha
         entry["certified"] = counts(file, entry["radii"])
