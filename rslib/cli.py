@@ -1,10 +1,10 @@
-"""``rslib`` on the command line: train, predict, certify, analyze, verify.
+"""``rslib`` on the command line: train, predict, certify, analyze, compare, audit, verify.
 
 It parses and prints; the work is done by the modules, `rslib.runs` above all.
 
-Exit codes: 0 all is well; 1 a certificate failed verification; 2 bad arguments, unusable files or a
-package that is not installed; 3 the time of --budget was up, 130 interrupted or terminated (run the
-same command again to go on).
+Exit codes: 0 all is well; 1 a certificate failed verification, or a file its audit; 2 bad
+arguments, unusable files or a package that is not installed; 3 the time of --budget was up, 130
+interrupted or terminated (run the same command again to go on).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from rslib import (
     DISTRIBUTION,
     __version__,
+    audit,
     backends,
     confidence,
     decisions,
@@ -201,6 +202,28 @@ def _analyze(options: argparse.Namespace) -> int:
     files = [records.read_certificates(path) for path in options.files]
     print(evaluation.table(files, options.radii, options.format, options.band))
     return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    found = evaluation.compare(
+        options.a,
+        options.b,
+        options.radii,
+        confidence=options.confidence,
+        difference=options.difference,
+        common=options.common,
+    )
+    print(found.to_text(options.format))
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    audits = audit.audit_files(
+        options.paths, options.sigma, options.n, options.alpha, options.against
+    )
+    text, code = audit.report(audits, options.format)
+    print(text)
+    return code
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -449,7 +472,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rslib",
         description="Certified robustness by randomized smoothing.",
-        epilog="Exit codes: 0 well; 1 a certificate failed; 2 bad arguments or files; "
+        epilog="Exit codes: 0 well; 1 a certificate or an audit failed; 2 bad arguments or files; "
         "3 --budget was up; 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"rslib {__version__}")
@@ -499,15 +522,34 @@ def _parser() -> argparse.ArgumentParser:
     added = command("analyze", _analyze, "Certified accuracy of certificate files, as a table.")
     added.add_argument("files", nargs="+", metavar="FILE")
     added.add_argument("--radii", nargs="+", default=evaluation.DEFAULT_RADII, metavar="R")
-    added.add_argument(
-        "--format", choices=("table", "markdown", "csv", "json"), default="table", help="of output"
-    )
+    added.add_argument("--format", choices=evaluation.FORMATS, default="table", help="of output")
     added.add_argument(
         "--band",
         type=float,
         metavar="CONFIDENCE",
         help="also the half width of the simultaneous band for the population, say 0.95",
     )
+
+    added = command("compare", _compare, "Two files of the same images, in pairs.")
+    added.add_argument("a", metavar="A", help="a certificate file or a log")
+    added.add_argument("b", metavar="B", help="another, of the same images")
+    added.add_argument("--radii", nargs="+", metavar="R", help="default: those both have decided")
+    added.add_argument("--format", choices=evaluation.FORMATS, default="table", help="of output")
+    added.add_argument(
+        "--confidence", type=float, default=0.95, help="of all intervals together (default 0.95)"
+    )
+    added.add_argument(
+        "--difference", type=float, default=0.02, help="whose power is given (default 0.02)"
+    )
+    added.add_argument("--common", action="store_true", help="leave out images that one lacks")
+
+    added = command("audit", _audit, "What logs, also other people's, say and contradict.")
+    added.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER")
+    added.add_argument("--sigma", help="of the noise; default: what the file or its path says")
+    added.add_argument("--n", type=_positive, help="samples that the log is said to rest on")
+    added.add_argument("--alpha", help="failure probability that the log is said to have")
+    added.add_argument("--against", metavar="OTHER", help="a log of the same images")
+    added.add_argument("--format", choices=audit.FORMATS, default="table", help="of output")
 
     added = command("verify", _verify, "Recompute every radius from its counts; exit 1 if wrong.")
     added.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER")

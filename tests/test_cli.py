@@ -511,3 +511,31 @@ def test_stops_that_argparse_refuses(weights, tmp_path, capsys, arguments, words
 def test_the_same_radius_twice(weights, tmp_path, capsys):
     assert certify(weights, tmp_path / "never.tsv", "--at", "0.5", "0.50") == 2
     assert "--at must name each radius once, got 0.5 0.50" in capsys.readouterr().err
+
+
+LOG = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
+
+
+def test_compare_prints_the_paired_table(tmp_path, capsys):
+    for name, right in (("a.log", 12), ("b.log", 4)):
+        rows = [f"{i}\t1\t{int(i < right)}\t0.5\t{int(i < right)}\t0:00:01\n" for i in range(20)]
+        (tmp_path / name).write_text(LOG + "".join(rows))
+    command = ["compare", str(tmp_path / "a.log"), str(tmp_path / "b.log"), "--radii", "0.25"]
+    assert cli.main([*command, "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["accuracies"]
+    assert (found["only_a"], found["only_b"]) == (8, 0)
+    assert found["p_value"] == pytest.approx(2 * 0.5**8)
+    assert cli.main([*command[:2], str(tmp_path / "none.log")]) == 2
+    assert "none.log" in capsys.readouterr().err
+
+
+def test_audit_says_what_contradicts_and_ends_with_1(tmp_path, capsys):
+    (tmp_path / "good.log").write_text(LOG + "0\t1\t1\t0.25\t1\t0:00:01\n")
+    (tmp_path / "bad.log").write_text(LOG + "0\t1\t1\t0.25\t0\t0:00:01\n")
+    good, bad = str(tmp_path / "good.log"), str(tmp_path / "bad.log")
+    assert cli.main(["audit", good, "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 1 and found["problems"] == [] and found["refused"] is None
+    assert cli.main(["audit", good, bad]) == 1
+    assert "correct" in capsys.readouterr().out
+    assert cli.main(["audit", str(tmp_path / "none")]) == 2
