@@ -125,7 +125,11 @@ def choose_plan(
                 raise ValueError(f"{name} {value}: the file was begun with {begun_with}")
         return plan
     network, shape = model.network, dataset.shape
-    kept = {"device": device, "threads": threads, "dtype": dtype or "float32"}
+    kept: dict[str, Any] = {
+        "device": device,
+        "threads": threads,
+        "dtype": dtype or "float32",
+    }
     plan = plans.default_plan(network, shape, **kept)
     if rows is None:
         say("Choosing the fastest way to run the network here; this may take a minute.")
