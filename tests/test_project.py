@@ -33,7 +33,8 @@ ARROWS = {
     "certificates": set(),
     "confidence": set(),
     "noise": set(),
-    "records": set(),
+    "records": {"logs"},
+    "logs": {"records"},
     "verifier": set(),
     "engine": {"noise"},
     "smoothing": {"certificates", "confidence", "noise", "engine"},
@@ -42,11 +43,16 @@ ARROWS = {
     "training": {"noise", "models", "datasets"},
     "attacks": {"noise", "models", "datasets", "training"},
     "sharding": {"records"},
-    "evaluation": {"records", "confidence"},
+    "lattice": {"certificates", "confidence"},
+    "paired": {"confidence"},
+    "comparison": {"records", "paired"},
+    "evaluation": {"records", "comparison"},
+    "recertification": {"records", "certificates", "confidence", "lattice"},
+    "audit": {"records", "logs", "lattice", "recertification"},
     "plotting": {"evaluation", "certificates", "records"},
     "interactive": {"evaluation", "certificates", "records"},
     "progress": set(),
-    "exercises": {"certificates", "confidence"},
+    "exercises": {"certificates", "confidence", "lattice", "paired"},
 }
 ARROWS["cli"] = set(ARROWS)
 
