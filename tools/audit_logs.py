@@ -1,10 +1,12 @@
 """Compute the tables of the chapter on reading certificates from published logs.
 
-    audit_logs.py SOURCE [--out data/audit]
+    audit_logs.py SOURCE [--out data/audit] [--all]
 
 SOURCE is an archive (.tar, .tar.xz) or a folder that holds one folder a repository, OWNER+NAME or
 OWNER/NAME, with the logs where the repository has them. The logs are not ours and are never stored:
-what is written is counts, sums, two-by-two tables and hashes. The same source gives the same bytes.
+what is written is counts, sums, two-by-two tables and hashes. The same logs give the same bytes.
+Repositories hold more logs than the tables are made from: those that data/audit/files.json names
+are read, and their hashes compared, unless --all says to read every log that is there.
 
 Repositories and the commits that were read: github.com/locuslab/smoothing, Hadisalman/
 smoothing-adversarial, alinlab/smoothing-catrs, jh-jeong/smoothing-consistency; see COMMITS.
@@ -57,7 +59,8 @@ SMOOTHADV = {
 class Source:
     """The logs of the repositories, by repository and path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, only: list[dict] | None = None) -> None:
+        self.only = only and {(one["repository"], one["path"]): one["sha256"] for one in only}
         self.roots = {}
         for name in COMMITS:
             for place in (folder / name.replace("/", "+"), folder / name):
@@ -65,13 +68,19 @@ class Source:
                     self.roots[name] = place
         if missing := sorted(COMMITS.keys() - self.roots):
             raise SystemExit(f"{folder}: no folder for {', '.join(missing)}")
+        for key, digest in (self.only or {}).items():
+            if not self.path(*key).is_file() or _files.sha256(self.path(*key)) != digest:
+                raise SystemExit(
+                    f"{self.path(*key)}: missing, or not the file that was read before"
+                )
         self._read: dict[tuple[str, str], CertificateFile] = {}
 
     def path(self, repository: str, path: str) -> Path:
         return self.roots[repository] / path
 
     def has(self, repository: str, path: str) -> bool:
-        return self.path(repository, path).is_file()
+        key = (repository, path)
+        return key in self.only if self.only else self.path(*key).is_file()
 
     def log(self, repository: str, path: str) -> CertificateFile:
         key = (repository, path)
@@ -81,6 +90,8 @@ class Source:
 
     def every(self) -> list[tuple[str, str]]:
         """All logs, in the order of the repositories and of their paths."""
+        if self.only:
+            return list(self.only)
         return [
             (name, path.relative_to(root).as_posix())
             for name, root in self.roots.items()
@@ -400,8 +411,8 @@ def write(path: Path, tables: dict[str, object]) -> None:
     _files.replace(path, lambda file: file.write(text.encode()))
 
 
-def compute(folder: Path, out: Path) -> None:
-    source = Source(folder)
+def compute(folder: Path, out: Path, only: list[dict] | None) -> None:
+    source = Source(folder, only)
     head = {"command": "tools/audit_logs.py", "commits": COMMITS}
     files = every_file(source)
     write(out / "files.json", head | {"files": files})
@@ -431,13 +442,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("source", type=Path, help="archive, or folder of clones")
     parser.add_argument("--out", type=Path, default=ROOT / "data/audit")
+    parser.add_argument("--all", action="store_true", help="every log that is there")
     options = parser.parse_args(arguments)
+    named = ROOT / "data/audit/files.json"
+    known = not options.all and named.exists()
+    only = json.loads(named.read_text())["files"] if known else None
     if options.source.is_dir():
-        compute(options.source, options.out)
+        compute(options.source, options.out, only)
         return 0
     with tempfile.TemporaryDirectory() as folder, tarfile.open(options.source) as archive:
         archive.extractall(folder, filter="data")
-        compute(Path(folder), options.out)
+        compute(Path(folder), options.out, only)
     return 0
 
 
