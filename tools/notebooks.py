@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 DRAFTS = ROOT / ".drafts"
 
-LONGEST_CELL = 30
+LONGEST_CELL, LONGEST_LINE = 30, 74  # as many as a page shows beside its contents
 KEPT_CELL_METADATA = ("claim", "evidence", "mystnb", "tags")
 EVIDENCE = {"symbolic", "numerical", "counterexample", "exercise", "definition"}
 NOTEBOOK_METADATA = {
@@ -189,6 +189,9 @@ def problems(path: Path) -> list[str]:
         length = len(cell.source.splitlines())
         if length > LONGEST_CELL:
             found.append(f"{where} has {length} lines, more than {LONGEST_CELL}")
+        widest = max(map(len, cell.source.splitlines()), default=0)
+        if widest > LONGEST_LINE:
+            found.append(f"{where} has a line of {widest} characters, more than {LONGEST_LINE}")
         expected = "raises-exception" in cell.metadata.get("tags", [])
         if not expected and any(output.output_type == "error" for output in cell.outputs):
             found.append(f"{where} ended in an error")
