@@ -268,12 +268,12 @@ MUTANTS = {
         "EarlyAbstain._may_stop_at", "return predict == ABSTAIN", "return True"
     ),
     "radius above r for at least r": Mutant(
-        "_certified_counts",
+        "certified_counts",
         "bisect_left(certified, radius)",
         "__import__('bisect').bisect_right(certified, radius)",
     ),
     "wrong answers counted as certified": Mutant(
-        "_certified_counts",
+        "certified_counts",
         "certified = sorted(row.radius for row in rows if row.correct)",
         "certified = sorted(row.radius for row in rows)",
     ),
@@ -331,8 +331,9 @@ def place(mutant: Mutant) -> Place:
     return here[0]
 
 
-# Parts of the engine in modules of their own.
+# Private modules, tested with those that they are parts of.
 TESTED_WITH = dict.fromkeys(("_modules", "_outputs", "_preparation", "_probes"), "engine")
+TESTED_WITH["_results"] = "evaluation"
 
 
 def files_for(path: Path) -> list[str]:
