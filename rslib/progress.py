@@ -10,6 +10,10 @@ from tqdm import tqdm
 __all__ = ["bar", "watch"]
 
 
+# Seconds: what is done sooner needs no bar, and leaves no trace in a notebook.
+_DELAY = 2.0
+
+
 class _Labelled(Protocol):
     @property
     def label(self) -> int: ...
@@ -29,14 +33,16 @@ def bar(total: int, unit: str, hide: bool = False) -> tqdm:
         Of what, in the plural.
     hide : bool
         Never show it. It is not shown either where the environment variable CI is set, or where
-        standard error is neither a terminal nor a notebook's.
+        standard error is neither a terminal nor a notebook's; and elsewhere only once the work has
+        taken two seconds.
 
     Returns
     -------
     tqdm.tqdm
     """
     seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(total=total, unit=f" {unit}", disable=hide or "CI" in os.environ or not seen)
+    hidden = hide or "CI" in os.environ or not seen
+    return tqdm(total=total, unit=f" {unit}", disable=hidden, delay=_DELAY)
 
 
 def watch(

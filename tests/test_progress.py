@@ -11,6 +11,7 @@ from rslib import progress
 @pytest.fixture
 def terminal(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
 
 
@@ -56,3 +57,9 @@ def test_silence_in_ci_in_logs_and_when_asked(terminal, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ipykernel", object())  # a notebook
     list(progress.watch(certificates(1), [1]))
     assert "1/1" in capsys.readouterr().err
+
+
+def test_what_is_done_at_once_leaves_no_trace(terminal, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_DELAY", 3600.0)
+    list(progress.watch(certificates(1, 2), [1, 2]))
+    assert capsys.readouterr().err == ""
