@@ -121,7 +121,7 @@ class Comparison:
         return asdict(self) | {"accuracies": self.rows(), "notes": list(self.notes)}
 
     def to_text(self, format: str = "table") -> str:
-        """As a table for people, or in one of the other formats of :func:`table`."""
+        """As a table for people, or in another format of :func:`rslib.evaluation.table`."""
         check_format(format)
         if format == "json":
             return json.dumps(self.to_dict(), indent=2)

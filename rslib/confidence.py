@@ -41,10 +41,10 @@ __all__ = [
 # Relative amount by which a bound is moved to the safe side.
 MARGIN = 2e-14
 
-#: The largest number of samples that bounds are given for: MARGIN was measured up to here.
+#: The largest number of samples that bounds are given for; MARGIN was measured up to here.
 LARGEST_N = 10**9
 
-#: The smallest failure probability that bounds are given for: MARGIN was measured down to here.
+#: The smallest failure probability that bounds are given for; MARGIN was measured down to here.
 SMALLEST_ALPHA = 1e-30
 
 # Newton's steps: one that is relatively as short as this is the last one (the error that it leaves

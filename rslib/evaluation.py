@@ -291,11 +291,11 @@ def summary(
     radii: Sequence[float | str | Decimal] = DEFAULT_RADII,
     confidence: float | None = None,
 ) -> list[dict]:
-    """The table of :func:`table` as plain rows, one a file, such as ``pandas.DataFrame`` takes.
+    """What :func:`rslib.evaluation.table` shows, as plain rows for ``pandas.DataFrame``.
 
     Parameters, errors
     ------------------
-    As :func:`table`.
+    As :func:`rslib.evaluation.table`.
 
     Returns
     -------

@@ -71,7 +71,7 @@ def recertify(
         The failure probability wanted.
     sigma, n, made_with
         For a log: noise level, number of samples, and the alpha with which it was made (as
-        :func:`audit_file` finds them).
+        :func:`rslib.audit.audit_file` finds them).
 
     Returns
     -------

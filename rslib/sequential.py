@@ -57,7 +57,7 @@ __all__ = [
     "stopped_lower_bound",
 ]
 
-#: The bettors of the sequential bounds: (b, weight) for a stake u ~ Beta(1, b).
+#: The bettors of the sequential bounds, as (b, weight) for a stake u ~ Beta(1, b).
 BETTORS = ((0.5, 0.6), (4.0, 0.4))
 
 #: The share of alpha that a sequential run keeps for an ordinary bound at its last sample.

@@ -97,7 +97,7 @@ class Option:
 
     @property
     def name(self) -> str:
-        """What the parsed value is called: ``"radius_loss"``."""
+        """What the parsed value is called, ``"radius_loss"`` for one."""
         return self.flag.removeprefix("--").replace("-", "_")
 
 
@@ -193,6 +193,8 @@ class Method(ABC):
         ValueError
             If a radius has more than six decimals.
 
+        Examples
+        --------
         >>> RadiusLoss(0.05).to_fields()
         {'two_sided': False, 'method': {'name': 'radius-loss', 'loss': '0.05'}}
         """
@@ -637,6 +639,8 @@ def read_method(method: dict | None, two_sided: bool) -> Method:
     ValueError
         In words, beginning with the field.
 
+    Examples
+    --------
     >>> read_method({"name": "radius-loss", "loss": "0.05"}, two_sided=False)
     RadiusLoss(loss='0.05')
     >>> read_method(None, two_sided=True)
@@ -684,6 +688,8 @@ def method_from_options(values: Mapping[str, object]) -> Method:
     ValueError
         If options do not go together.
 
+    Examples
+    --------
     >>> method_from_options({"radius_loss": "0.05", "two_sided": False})
     RadiusLoss(loss='0.05')
     """
