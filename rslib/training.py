@@ -14,13 +14,17 @@ import os
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rslib import _files
 from rslib.datasets import Dataset
 
 __all__ = ["OPTIMISERS", "RECIPES", "consistency_loss", "shift_and_flip", "train"]
@@ -215,24 +219,89 @@ def train(
     cohen2019, section 3.3; lecuyer2019; jeong2020 for ``consistency``. Chapter 9.
     """
     began = time.monotonic()
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma must be finite and not negative, got {sigma!r}")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
-    for name, weight in (("weight_decay", weight_decay), ("consistency", consistency)):
-        if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"{name} must be finite and not negative, got {weight!r}")
-    if optimiser not in OPTIMISERS:
-        raise ValueError(f"optimiser must be one of {', '.join(OPTIMISERS)}, got {optimiser!r}")
-    if compiled not in _COMPILED:
-        raise ValueError(f"compiled must be one of {', '.join(_COMPILED)}, got {compiled!r}")
-    if compiled != "no" and batch_size > len(dataset):
+    recipe = _Recipe(
+        sigma=float(sigma),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=float(learning_rate),
+        weight_decay=float(weight_decay),
+        seed=seed,
+        optimiser=optimiser,
+        augment=augment,
+        consistency=float(consistency),
+        bfloat16=bfloat16,
+        compiled=compiled,
+    )
+    _check_fits(recipe, dataset, checkpoint, budget)
+    training = _Training(network, dataset, recipe)
+    log: list[dict] = []
+    if checkpoint is not None and Path(checkpoint).exists():
+        log = _resume(Path(checkpoint), training)
+    longest = 0.0
+    with training.prepared():
+        for epoch in range(len(log) + 1, epochs + 1):
+            if log and time.monotonic() - began + longest > budget:
+                break
+            started = time.monotonic()
+            loss, accuracy = training.epoch()
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"learning_rate {learning_rate!r} is too high: the loss is not finite"
+                )
+            seconds = round(time.monotonic() - started, 3)
+            entry = {"epoch": epoch, "loss": loss, "noisy_accuracy": accuracy, "seconds": seconds}
+            log.append(entry)
+            if checkpoint is not None:
+                _files.replace(checkpoint, partial(torch.save, training.state(log)))
+            if log_file is not None:
+                _write_log(log_file, log)
+            if progress:
+                progress(entry)
+            longest = max(longest, time.monotonic() - started)
+    return log
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What decides the weights, beside the network and the data; checked by name and value."""
+
+    sigma: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    optimiser: str
+    augment: bool
+    consistency: float
+    bfloat16: bool
+    compiled: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sigma) and self.sigma >= 0):
+            raise ValueError(f"sigma must be finite and not negative, got {self.sigma!r}")
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate!r}")
+        for name in ("weight_decay", "consistency"):
+            weight = getattr(self, name)
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"{name} must be finite and not negative, got {weight!r}")
+        for name, known in (("optimiser", OPTIMISERS), ("compiled", _COMPILED)):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {found!r}")
+
+
+def _check_fits(recipe: _Recipe, dataset: Dataset, checkpoint: object, budget: float) -> None:
+    """Raise unless the recipe can be followed on this data, within this budget."""
+    if recipe.compiled != "no" and recipe.batch_size > len(dataset):
         raise ValueError(
             f"batch_size must be at most the {len(dataset)} images where the network is compiled, "
-            f"got {batch_size}"
+            f"got {recipe.batch_size}"
         )
     if not budget > 0:
         raise ValueError(f"budget must be positive, got {budget!r}")
@@ -240,98 +309,104 @@ def train(
         raise ValueError(f"checkpoint must be given with a budget, got None and {budget!r}")
     if not isinstance(dataset.images, np.ndarray):
         raise ValueError(f"dataset must be in memory to train on, got {dataset.name!r}")
-    device = next(network.parameters()).device
-    images = torch.from_numpy(dataset.images).to(device)
-    labels = torch.from_numpy(dataset.labels).to(device)
-    generator = torch.Generator(device).manual_seed(seed)
-    steps = math.ceil(len(labels) / batch_size) if compiled == "no" else len(labels) // batch_size
-    channels_last = images.dim() == 4 and images.shape[1] > 1
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimise, schedule = _optimiser(
-        network, optimiser, learning_rate, weight_decay, epochs * steps, device.type == "cuda"
-    )
-    log: list[dict] = []
-    run: dict = {}  # what a checkpoint is of
-    if checkpoint is not None:
-        run = {
-            "format": _FORMAT,
-            "sigma": float(sigma),
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": float(learning_rate),
-            "weight_decay": float(weight_decay),
-            "seed": seed,
-            "optimiser": optimiser,
-            "augment": augment,
-            "consistency": float(consistency),
-            "bfloat16": bfloat16,
-            "compiled": compiled,
-            "device": device.type,
-            "data": _fingerprint(dataset.images, dataset.labels),
-            "network": _shapes(network),
-        }
-        if Path(checkpoint).exists():
-            log = _resume(Path(checkpoint), run, network, optimise, schedule, generator)
-    copies = 2 if consistency else 1
-    longest = 0.0
-    parts = _to_compile(network, compiled)
-    for part in parts:
-        part.compile(dynamic=False)
-    network.train()
-    try:
-        for epoch in range(len(log) + 1, epochs + 1):
-            if log and time.monotonic() - began + longest > budget:
-                break
-            started = time.monotonic()
-            total, right = torch.zeros((), device=device), torch.zeros((), device=device)
-            order = torch.randperm(len(labels), generator=generator, device=device)
-            for batch in order.split(batch_size)[:steps]:
-                x, y = images[batch], labels[batch]
-                if augment:
-                    x = shift_and_flip(x, generator)
-                if copies > 1:
-                    x, y = x.repeat(copies, *[1] * (x.dim() - 1)), y.repeat(copies)
-                x = x + sigma * torch.randn(x.shape, generator=generator, device=device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                    scores = network(x.contiguous(memory_format=layout)).float()
-                loss = nn.functional.cross_entropy(scores, y)
-                if copies > 1:
-                    loss = loss + consistency_loss(
-                        scores.view(copies, -1, scores.shape[1]), consistency
-                    )
-                optimise.zero_grad(set_to_none=True)
-                loss.backward()
-                optimise.step()
-                schedule.step()
-                total += loss.detach() * len(y)
-                right += (scores.argmax(1) == y).sum()
-            seen = copies * min(len(labels), steps * batch_size)
-            entry = {
-                "epoch": epoch,
-                "loss": total.item() / seen,
-                "noisy_accuracy": right.item() / seen,
-                "seconds": round(time.monotonic() - started, 3),
-            }
-            if not math.isfinite(entry["loss"]):
-                raise ValueError(
-                    f"learning_rate {learning_rate!r} is too high: the loss is not finite"
-                )
-            log.append(entry)
-            if checkpoint is not None:
-                state = _state(run, log, network, optimise, schedule, generator)
-                _replace(Path(checkpoint), lambda file, state=state: torch.save(state, file))
-            if log_file is not None:
-                lines = "".join(json.dumps(line) + "\n" for line in log).encode()
-                _replace(Path(log_file), lambda file, lines=lines: file.write(lines))
-            if progress:
-                progress(entry)
-            longest = max(longest, time.monotonic() - started)
-    finally:
+
+
+class _Training:
+    """A network on its way through the epochs, and all that the next one depends on."""
+
+    def __init__(self, network: nn.Module, dataset: Dataset, recipe: _Recipe) -> None:
+        self.network, self.recipe, self._dataset = network, recipe, dataset
+        self._device = next(network.parameters()).device
+        self._images = torch.from_numpy(dataset.images).to(self._device)
+        self._labels = torch.from_numpy(dataset.labels).to(self._device)
+        self.generator = torch.Generator(self._device).manual_seed(recipe.seed)
+        steps = len(dataset) // recipe.batch_size
+        rest = recipe.compiled == "no" and len(dataset) % recipe.batch_size > 0
+        self._steps = steps + rest
+        colour = self._images.dim() == 4 and self._images.shape[1] > 1
+        self._layout = torch.channels_last if colour else torch.contiguous_format
+        network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self.optimise, self.schedule = _optimiser(
+            network,
+            recipe.optimiser,
+            recipe.learning_rate,
+            recipe.weight_decay,
+            recipe.epochs * self._steps,
+            self._device.type == "cuda",
+        )
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """In training mode inside, compiled where asked; in evaluation mode, as it was, after."""
+        parts = _to_compile(self.network, self.recipe.compiled)
         for part in parts:
-            part._compiled_call_impl = None
-        network.eval()
-    return log
+            part.compile(dynamic=False)
+        self.network.train()
+        try:
+            yield
+        finally:
+            for part in parts:
+                part._compiled_call_impl = None
+            self.network.eval()
+
+    def epoch(self) -> tuple[float, float]:
+        """Pass over the data once; returns the mean loss and the share of right answers."""
+        total, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
+        order = torch.randperm(len(self._labels), generator=self.generator, device=self._device)
+        for batch in order.split(self.recipe.batch_size)[: self._steps]:
+            scores, y = self._scores(self._images[batch], self._labels[batch])
+            loss = nn.functional.cross_entropy(scores, y)
+            if self._copies > 1:
+                loss = loss + consistency_loss(
+                    scores.view(self._copies, -1, scores.shape[1]), self.recipe.consistency
+                )
+            self.optimise.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimise.step()
+            self.schedule.step()
+            total += loss.detach() * len(y)
+            right += (scores.argmax(1) == y).sum()
+        seen = self._copies * min(len(self._labels), self._steps * self.recipe.batch_size)
+        return total.item() / seen, right.item() / seen
+
+    @property
+    def _copies(self) -> int:
+        """Noisy copies of each image in a batch."""
+        return 2 if self.recipe.consistency else 1
+
+    def _scores(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of noisy copies of a batch, and the label of each."""
+        if self.recipe.augment:
+            x = shift_and_flip(x, self.generator)
+        if self._copies > 1:
+            x, y = x.repeat(self._copies, *[1] * (x.dim() - 1)), y.repeat(self._copies)
+        noise = torch.randn(x.shape, generator=self.generator, device=self._device)
+        x = x + self.recipe.sigma * noise
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            return self.network(x.contiguous(memory_format=self._layout)).float(), y
+
+    @cached_property
+    def run(self) -> dict:
+        """What a checkpoint is of."""
+        images = np.asarray(self._dataset.images)
+        return {
+            "format": _FORMAT,
+            **asdict(self.recipe),
+            "device": self._device.type,
+            "data": _fingerprint(images, self._dataset.labels),
+            "network": _shapes(self.network),
+        }
+
+    def state(self, log: list[dict]) -> dict:
+        """Everything that the next epoch depends on, in types that torch reads without pickle."""
+        return {
+            "run": self.run,
+            "log": log,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimise.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+        }
 
 
 def _optimiser(network, name, learning_rate, weight_decay, steps, fused):
@@ -378,19 +453,7 @@ def _shapes(network: nn.Module) -> str:
     return hashlib.sha256(repr(shapes).encode()).hexdigest()
 
 
-def _state(run, log, network, optimise, schedule, generator) -> dict:
-    """Everything that the next epoch depends on, in types that torch reads without pickle."""
-    return {
-        "run": run,
-        "log": log,
-        "network": network.state_dict(),
-        "optimiser": optimise.state_dict(),
-        "schedule": schedule.state_dict(),
-        "generator": generator.get_state(),
-    }
-
-
-def _resume(path: Path, run: dict, network, optimise, schedule, generator) -> list[dict]:
+def _resume(path: Path, training: _Training) -> list[dict]:
     """Take the state of a checkpoint of this run over, and return its log."""
     unreadable: tuple[type[Exception], ...]
     unreadable = (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError)
@@ -400,6 +463,7 @@ def _resume(path: Path, run: dict, network, optimise, schedule, generator) -> li
         found, log = dict(state["run"]), list(state["log"])
     except unreadable as error:
         raise ValueError(f"checkpoint {path} cannot be read: {_first_line(error)}") from None
+    run = training.run
     for name in sorted(run.keys() | found.keys()):
         if run.get(name) != found.get(name):
             raise ValueError(
@@ -407,28 +471,19 @@ def _resume(path: Path, run: dict, network, optimise, schedule, generator) -> li
                 f"this run's {run.get(name)!r}"
             )
     try:
-        network.load_state_dict(state["network"])
-        optimise.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        generator.set_state(state["generator"])
+        training.network.load_state_dict(state["network"])
+        training.optimise.load_state_dict(state["optimiser"])
+        training.schedule.load_state_dict(state["schedule"])
+        training.generator.set_state(state["generator"])
     except unreadable as error:
         raise ValueError(f"checkpoint {path} cannot be read: {_first_line(error)}") from None
     return log
 
 
+def _write_log(path: str | os.PathLike, log: list[dict]) -> None:
+    lines = "".join(json.dumps(line) + "\n" for line in log).encode()
+    _files.replace(path, lambda file: file.write(lines))
+
+
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def _replace(path: Path, write: Callable) -> None:
-    """Let ``write`` fill a file that then takes the place of ``path``: it is never half there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
