@@ -34,7 +34,7 @@ def asked_radii(results: Results) -> tuple[Decimal, ...] | None:
         if results.asked is not None:
             return results.asked
         method = (manifest_of(results) or {}).get("method") or {}
-        return tuple(map(Decimal, method["radii"])) if method.get("name") == "at" else None
+        return tuple(map(Decimal, method["radii"])) if "radii" in method else None
     radii = [set(map(str, one.radii)) for one in results if hasattr(one, "verdicts")]
     return tuple(sorted(map(Decimal, set.intersection(*radii)))) if radii else None
 

@@ -421,9 +421,8 @@ def replay(
     """Draw the noise of a few rows again, run the network, and compare the counts.
 
     The rows are chosen by the operating system's random numbers: whoever made counts up cannot know
-    which
-    will be looked at. The examples' pixels and labels have to be those that the manifest names by
-    their hash; the labels of all rows are compared, too.
+    which will be looked at. The examples' pixels and labels have to be those that the manifest
+    names by their hash; the labels of all rows are compared, too.
 
     Parameters
     ----------
