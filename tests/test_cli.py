@@ -274,7 +274,7 @@ def test_analyze_formats_agree(certified, capsys):
         (["train", "digits", "--sigma", "1", "--model", "vgg", "--out", "v.safetensors"], "vgg"),
         (["train", "digits", "--sigma", "1", "--out", "weights.pt"], ".safetensors"),
         (["analyze", "none.tsv"], "none.tsv"),
-        (["analyze", "W"], "a certificate file is named *.tsv"),
+        (["analyze", "W"], ":1: holds bytes that are not text"),
     ],
 )
 def test_bad_arguments(weights, capsys, tmp_path, monkeypatch, arguments, message):

@@ -182,7 +182,11 @@ def assert_sound(path, report):
     file = read_or_none(path)
     if not report.ok:
         return
-    assert file is not None
+    if file is None:
+        # Reading also demands to be told how the file was made; no certificate rests on that.
+        with pytest.raises(RecordError, match=r": (versions|device|command|date|plan)\b"):
+            read_certificates(path)
+        return
     assert sorted(row.idx for row in file.rows) == sorted(file.manifest["indices"])
     for row in file.rows:
         chosen, radius = radius_of(row.selection, row.estimation, file.manifest)

@@ -16,7 +16,7 @@ from rslib.engine import Plan
 from rslib.records import RecordError
 from rslib.smoothing import SmoothedClassifier
 
-PLAN = Plan("callable", "float32", 64, 1)
+PLAN = Plan("callable", rows=64)
 
 
 def bright(x):

@@ -71,6 +71,8 @@ def _text(name: str, rows: list[tuple[int, int, int, str]]) -> str:
 
 def _names(answer: object) -> set[str]:
     """One name or several, as words in lower case."""
+    if isinstance(answer, dict):
+        raise WrongType
     parts = [answer] if isinstance(answer, str) else answer
     try:
         found = {part.strip().lower() for part in parts}
