@@ -35,6 +35,8 @@ FLAGS = [
     "--disable-sync",
 ]
 FORMULAS = ".math"
+# A long page takes its time where other work goes on beside: milliseconds.
+PATIENCE = 240_000
 
 
 class Visit(NamedTuple):
@@ -128,6 +130,7 @@ def visit(browser: Browser, address: str, page: str, width: int, scheme: str) ->
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
     tab = context.new_page()
+    tab.set_default_timeout(PATIENCE)
     tab.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("request", lambda request: requested(request.url))

@@ -124,6 +124,7 @@ def test_jupyterlab_opens_a_chapter_and_runs_its_first_cell(chromium, tmp_path):
     try:
         wait_for(f"{address}/api", server)
         tab = chromium.new_page()
+        tab.set_default_timeout(tool.PATIENCE)
         tab.goto(f"{address}/lab/tree/{chapter.name}?token=chapter")
         first = tab.locator(".jp-CodeCell").first
         first.wait_for(timeout=300_000)
