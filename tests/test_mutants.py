@@ -331,9 +331,9 @@ def place(mutant: Mutant) -> Place:
     return here[0]
 
 
-# Private modules, tested with those that they are parts of.
+# Modules that are tested with others, which they are parts of or rest on.
 TESTED_WITH = dict.fromkeys(("_modules", "_outputs", "_preparation", "_probes"), "engine")
-TESTED_WITH["_results"] = "evaluation"
+TESTED_WITH |= {"_results": "evaluation", "laws": "thresholds"}
 
 
 def files_for(path: Path) -> list[str]:
