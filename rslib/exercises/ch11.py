@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from rslib import certificates
-from rslib.exercises import WrongType, close, exercise, number, numeric_function
+from rslib.exercises import WrongType, close, exercise, expression, number, numeric_function
 
 A_NUMBER = "a number, such as 0.25"
 
@@ -126,7 +126,7 @@ def printed_formula_below_two(answer: object) -> str | None:
 )
 def uniform_noise_in_a_cube(answer: object) -> str | None:
     """The l_inf radius that a share certifies for noise that is uniform on [-h, h]^d."""
-    radius = _of_symbols(answer, ("p_a", "h", "d"))
+    radius = expression(answer, "p_a", "h", "d")
     rng = np.random.default_rng(115)
     cases = [
         (float(rng.uniform(0.51, 0.999)), float(rng.uniform(0.2, 3.0)), d)
@@ -162,25 +162,6 @@ def uniform_noise_in_a_cube(answer: object) -> str | None:
     return (
         "which share of the cube is left when all coordinates move by r, and how much may be lost?"
     )
-
-
-def _of_symbols(answer: object, names: tuple[str, ...]) -> Callable[..., float]:
-    """The answer as a function of the named symbols."""
-    if callable(answer):
-        return numeric_function(answer)
-    symbols = getattr(answer, "free_symbols", None)
-    if symbols is None:
-        raise WrongType
-    unknown = sorted({symbol.name for symbol in symbols} - set(names))
-    if unknown:
-        raise WrongType(f"the answer may use {', '.join(names)} only; it has {', '.join(unknown)}.")
-
-    # Symbols count by name: whether the reader declared them positive does not matter.
-    def call(*case: float) -> float:
-        values = dict(zip(names, case, strict=True))
-        return number(answer.subs({symbol: values[symbol.name] for symbol in symbols}))
-
-    return call
 
 
 @exercise("11.6", kind="open", expects=A_NUMBER)
