@@ -1,4 +1,4 @@
-"""``rslib`` on the command line: train, predict, certify, analyze, compare, audit, verify.
+"""``rslib`` on the command line: train, quantize, predict, certify, analyze, compare and so on.
 
 It parses and prints; the work is done by the modules, `rslib.runs` above all.
 
@@ -139,6 +139,26 @@ def _train(options: argparse.Namespace) -> int:
         return 3
     accuracy = done.log[-1]["noisy_accuracy"]
     print(f"{out}: noisy training accuracy {accuracy:.3f}, {done.wall_time:.1f} s")
+    return 0
+
+
+def _quantize(options: argparse.Namespace) -> int:
+    from rslib import runs
+
+    dataset = _dataset(options, "train")
+    _sigma(options.sigma, least_positive=True)
+    weights = Path(options.weights)
+    made = runs.quantize(
+        weights,
+        dataset,
+        options.out or weights.with_suffix(".int8.onnx"),
+        options.sigma,
+        images=options.images,
+        seed=options.seed,
+        overwrite=options.overwrite,
+        command=options.command_line,
+    )
+    print(f"{made.path}: {made.path.stat().st_size / 1e6:.2f} MB, SHA-256 {made.sha256}")
     return 0
 
 
@@ -399,10 +419,14 @@ _HYPERPARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def _add_data(added: argparse.ArgumentParser) -> None:
+def _add_dataset(added: argparse.ArgumentParser) -> None:
     added.add_argument("dataset", help="digits, cifar10, folder, ...")
     added.add_argument("--root", help="folder of the data set (digits need none)")
     added.add_argument("--sigma", required=True, help="standard deviation of the noise")
+
+
+def _add_data(added: argparse.ArgumentParser) -> None:
+    _add_dataset(added)
     added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
     added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
 
@@ -421,7 +445,9 @@ def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
     added.add_argument(
         "--seed", type=_seed, help="fixes every draw (default: the file's, else drawn fresh)"
     )
-    added.add_argument("--weights", required=True, help="a .safetensors that `train` wrote")
+    added.add_argument(
+        "--weights", required=True, help="a .safetensors or .onnx that `train` or `quantize` wrote"
+    )
     added.add_argument("--split", choices=("train", "test"), default="test")
     added.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
     added.add_argument("--n", type=_positive, default=n, help=f"noisy copies (default {n})")
@@ -507,6 +533,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_budget(added)
     added.add_argument("--out", help="default data/models/DATASET/MODEL/sigma_SIGMA.safetensors")
     added.add_argument("--overwrite", action="store_true", help="replace existing weights")
+
+    added = command("quantize", _quantize, "Round a network to eight bits, into its own file.")
+    added.add_argument("weights", help="a .safetensors that `train` wrote")
+    _add_dataset(added)
+    added.add_argument(
+        "--images", type=_positive, default=500, help="to calibrate on (default 500)"
+    )
+    added.add_argument("--seed", type=_seed, default=0, help="which images and noise (default 0)")
+    added.add_argument("--out", help="default WEIGHTS with .int8.onnx in place of .safetensors")
+    added.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
     added = command("predict", _predict, "Predict with the smoothed classifier, or abstain.")
     _add_sampling(added, 1000)

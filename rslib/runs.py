@@ -40,7 +40,7 @@ from rslib.noise import Purpose
 from rslib.records import Manifest, Row
 from rslib.sharding import ShardedWriter, Team
 from rslib.smoothing import SmoothedClassifier
-from rslib.weights import OpenedModel, open_model, train
+from rslib.weights import OpenedModel, open_model, quantize, train
 
 if TYPE_CHECKING:
     from rslib.decisions import Certificate, Decision
@@ -53,6 +53,7 @@ __all__ = [
     "certify",
     "choose_plan",
     "open_model",
+    "quantize",
     "replay",
     "smooth",
     "train",

@@ -1,7 +1,8 @@
-"""Base classifiers in files: train one into a file, open it again.
+"""Base classifiers in files: train one into a file, round it to eight bits, open it again.
 
-Weights are safetensors. Beside ``<name>.safetensors`` lies the manifest ``<name>.json``: which
-architecture the weights are of, their hash, and how they were trained.
+Weights are safetensors; a network in eight bits is an ONNX file. Beside ``<name>.safetensors`` or
+``<name>.onnx`` lies the manifest ``<name>.json``: which architecture it is, the file's hash, and
+how it was made.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,10 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from rslib import _files, backends, models, progress, records, training
+from rslib import _checks, _files, backends, models, progress, quantization, records, training
 from rslib.datasets import Dataset
+from rslib.noise import GridGaussian, Purpose
 
-__all__ = ["OpenedModel", "Trained", "describe", "load", "open_model", "train"]
+__all__ = ["OpenedModel", "Trained", "describe", "load", "open_model", "quantize", "train"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class OpenedModel:
 
     Attributes
     ----------
-    network : torch.nn.Module
-        Its parameters are those of the file.
+    network : callable
+        A torch module with the parameters of the file; of an ONNX file a function.
     name : str
         Of its architecture, see `rslib.models.MODELS`.
     path : Path
@@ -42,7 +44,7 @@ class OpenedModel:
         What lies beside the weights as ``<name>.json``; empty where it was not asked for.
     """
 
-    network: nn.Module
+    network: Callable
     name: str
     path: Path
     sha256: str
@@ -50,12 +52,12 @@ class OpenedModel:
 
 
 def open_model(weights: str | os.PathLike, shape: tuple[int, ...], num_classes: int) -> OpenedModel:
-    """Open a network that `train` wrote.
+    """Open a network that `train` or `quantize` wrote.
 
     Parameters
     ----------
     weights : path
-        A ``.safetensors`` with its manifest beside it; nothing in either is executed.
+        A ``.safetensors`` or ``.onnx`` with its manifest beside it; nothing in either is executed.
     shape : tuple of int
         Of one example.
     num_classes : int
@@ -97,7 +99,11 @@ def load(
         raise ValueError(f"{weights}: no such file")
     if _files.sha256(weights) != sha256:
         raise ValueError(f"{weights}: its SHA-256 is not the one in its manifest")
-    network = models.load_weights(models.build(name, shape, num_classes), weights)
+    network: Callable
+    if weights.suffix == ".onnx":
+        network = models.open(str(weights), shape, num_classes).base
+    else:
+        network = models.load_weights(models.build(name, shape, num_classes), weights)
     return OpenedModel(network, name, weights, sha256)
 
 
@@ -221,9 +227,83 @@ def train(
     return trained
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
-    if out.suffix != ".safetensors":
-        raise ValueError(f"out must end in .safetensors, got {str(out)!r}")
+def quantize(
+    weights: str | os.PathLike,
+    dataset: Dataset,
+    out: str | os.PathLike,
+    sigma: str,
+    *,
+    images: int = 500,
+    seed: int = 0,
+    overwrite: bool = False,
+    command: str = "rslib.runs.quantize",
+) -> OpenedModel:
+    """Round a network to eight bits, into a file that `open_model` reads.
+
+    Parameters
+    ----------
+    weights : path
+        A ``.safetensors`` that `train` wrote. It is not changed.
+    dataset : Dataset
+        The training images: on some of them, with noise, the ranges are found to which activations
+        are rounded.
+    out : path
+        ``<name>.onnx``; the manifest goes to ``<name>.json``. Folders are created.
+    sigma : str
+        Standard deviation of the noise in input units, that under which it will be certified.
+    images : int
+        How many training images, as many of each class as can be.
+    seed : int
+        Fixes which images and their noise.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    command : str
+        How the manifest says that the file was made.
+
+    Returns
+    -------
+    OpenedModel
+        What was written. It is another base classifier than the one that it was made from: its
+        certificates are its own, and bound to the hash of this file.
+
+    Raises
+    ------
+    ValueError
+        Names the argument.
+    """
+    out = Path(out)
+    _check_out(out, overwrite, ".onnx")
+    opened = open_model(weights, dataset.shape, dataset.num_classes)
+    network = opened.network
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"weights must be in float numbers, got {opened.path}")
+    _checks.whole("images", images, 1, len(dataset))
+    chosen = dataset.sample(images, seed)
+    noise = GridGaussian(sigma, dataset.step)
+    noisy = torch.empty((len(chosen), *dataset.shape))
+    for row, idx in enumerate(chosen):
+        at = noise.prepare(torch.as_tensor(dataset.images[idx]))
+        noise.stream(at, seed, Purpose.TRAINING, idx).fill(noisy[row : row + 1])
+    quantization.quantize(network, noisy.numpy(), out)
+    manifest = {
+        "format": records.MODEL_FORMAT,
+        "dataset": describe(dataset).to_dict(),
+        "model": {"name": opened.name, "sha256": _files.sha256(out), "dtype": "int8"},
+        "sigma": sigma,
+        "quantized_from": {
+            "file": Path(os.path.relpath(opened.path, out.parent)).as_posix(),
+            "sha256": opened.sha256,
+        },
+        "calibration": {"images": images, "seed": seed, "examples_sha256": dataset.digest(chosen)},
+        **_files.provenance(command, "cpu", backends.PACKAGES),
+    }
+    records.write_manifest(out.with_suffix(".json"), manifest)
+    return open_model(out, dataset.shape, dataset.num_classes)
+
+
+def _check_out(out: Path, overwrite: bool, suffix: str = ".safetensors") -> None:
+    if out.suffix != suffix:
+        raise ValueError(f"out must end in {suffix}, got {str(out)!r}")
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists: say overwrite (--overwrite) to replace it")
     if out.is_dir():

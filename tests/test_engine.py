@@ -321,7 +321,7 @@ def test_plan_round_trip_and_default():
     ("field", "value"),
     [
         ("backend", "jit"),
-        ("dtype", "int8"),
+        ("dtype", "int4"),
         ("rows", 0),
         ("rows", 1.5),
         ("threads", True),
