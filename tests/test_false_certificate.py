@@ -180,10 +180,11 @@ def test_an_input_a_little_off_the_grid_is_not_certified_as_a_point_of_it(certif
     x = torch.full((D,), 0.003, dtype=torch.float64)
     assert float(x.norm()) > 0.38
     asked = (0.05,) if certify == "certify_at" else ()
+    samples = {"n_max" if asked else "n": 4000}
     for dtype in (torch.float64, torch.float32):
         g = SmoothedClassifier(far_from_the_origin, 2, sigma=1, step=1, seed=0)
         with pytest.raises(ValueError, match="x must lie on the grid of step 1"):
-            getattr(g, certify)(x.to(dtype), *asked, n=4000)
+            getattr(g, certify)(x.to(dtype), *asked, **samples)
     paying = SmoothedClassifier(far_from_the_origin, 2, sigma=1, step=1, seed=0, off_grid="round")
-    found = getattr(paying, certify)(x, *asked, n=4000)
+    found = getattr(paying, certify)(x, *asked, **samples)
     assert found.rounding_cost >= 0.384 + 64 and found.radius == 0.0

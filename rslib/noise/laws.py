@@ -201,12 +201,16 @@ class GridGaussian:
         ValueError
             If x is empty, not finite, or too large for m + K to be exact in float32.
         """
-        remedy = "divide by 255 and use step=1/255 for 8-bit images"
-        x = _as_finite_example(x, remedy)
-        in_steps = x.double() / float(self.step)
+        in_steps, _ = self._in_steps(x)
         m = in_steps.round()
-        self._check_range(m)
         return m.to(torch.int32), (in_steps - m).abs().max().item()
+
+    def _in_steps(self, x: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.dtype]:
+        """One example in float64, divided by the step, and the number type that it had."""
+        x = _as_finite_example(x, "divide by 255 and use step=1/255 for 8-bit images")
+        in_steps = x.double() / float(self.step)
+        self._check_range(in_steps.round())
+        return in_steps, x.dtype
 
     def _check_range(self, m: torch.Tensor) -> None:
         largest, limit = float(m.double().abs().max()), EXACT - self.reach
@@ -234,18 +238,19 @@ class GridGaussian:
             As :meth:`nearest`, and if x differs from the grid by more than the rounding of its own
             number type, see `name_grid_points`.
         """
-        m, distance = self.nearest(x)
-        x = torch.as_tensor(x).detach().cpu()
-        if not name_grid_points((x.double() / float(self.step)).numpy(), _twin(x.dtype)).all():
+        in_steps, dtype = self._in_steps(x)
+        m = in_steps.round()
+        if not name_grid_points(in_steps.numpy(), _twin(dtype)).all():
             normalised = "; normalisation belongs into the network (models.Normalise)"
             raise ValueError(
                 f"x must lie on the grid of step {self.step}: the largest |x/step - m| is "
-                f"{distance:.3g}, more than {str(x.dtype).removeprefix('torch.')} rounds by"
-                f"{normalised if x.min() < 0 else ''}; give the step that the data lie on (16 bits "
-                "need float64), or off_grid='round', which costs radius: half the step times the "
-                f"root of the dimension, {math.sqrt(x.numel()) / 2**17:.2g} with step 1/65536"
+                f"{(in_steps - m).abs().max():.3g}, more than {str(dtype).removeprefix('torch.')} "
+                f"rounds by{normalised if in_steps.min() < 0 else ''}; give the step that the data "
+                "lie on (16 bits need float64), or off_grid='round', which costs radius: half the "
+                f"step times the root of the dimension, {math.sqrt(m.numel()) / 2**17:.2g} with "
+                "step 1/65536"
             )
-        return m
+        return m.to(torch.int32)
 
     def from_grid(self, m: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Return the float32 values that a network sees for grid coordinates ``m``.
