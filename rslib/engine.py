@@ -198,7 +198,7 @@ class Engine:
         if self._copied_from is None or not isinstance(self.base, nn.Module):
             return False
         now, then = tensors(self.base), self._copied_from
-        return now.keys() != then.keys() or not all(torch.equal(now[k], then[k]) for k in now)
+        return now.keys() != then.keys() or not all(_same(now[k], then[k]) for k in now)
 
     def forward(self) -> Tensor:
         """One forward pass over the buffer as it stands: scores (rows, K), checked for shape."""
@@ -327,6 +327,15 @@ class Engine:
                     answers[done : done + len(found)] = found
                     done += len(found)
         return counts, torch.isfinite(lowest) & torch.isfinite(highest)
+
+
+def _same(now: Tensor, then: Tensor) -> bool:
+    """Whether two tensors hold the same values; a NaN is the same as a NaN."""
+    return torch.equal(now, then) or (
+        now.shape == then.shape
+        and now.dtype == then.dtype
+        and not bool(((now != then) & ~((now != now) & (then != then))).any())
+    )
 
 
 def _for_function(base: Callable, plan: Plan) -> Plan:
