@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from rslib.attacks import pgd_l2
+from rslib.attacks import pgd_l2, pgd_l2_smoothed
+from rslib.noise import GridGaussian
 
 
 class Linear(torch.nn.Module):
@@ -52,3 +53,41 @@ def test_mode_is_restored_and_seed_repeats():
 def test_bad_input(options, message):
     with pytest.raises(ValueError, match=message):
         pgd_l2(Linear(), X, Y, **options)
+
+
+@pytest.mark.parametrize(("radius", "fooled"), [(DISTANCE * 1.3, True), (DISTANCE * 0.98, False)])
+def test_the_vote_for_a_half_space_falls_where_its_boundary_is(radius, fooled):
+    """A smoothed half-space is the half-space: what it votes is known without sampling."""
+    x = torch.full((1, 4, 4), 112 / 255)  # 0.061 from the boundary in each pixel
+    distance = (0.5 - 112 / 255) * 4
+    radius = radius * distance / DISTANCE
+    found = pgd_l2_smoothed(Linear(), x, 0, radius, 0.25, 1 / 255, steps=40)
+    assert (found.mean() > 0.5) == fooled
+    assert (found - x).norm() <= radius
+    assert found.min() >= 0 and found.max() <= 1
+    assert GridGaussian(0.25, 1 / 255).prepare(found).shape == found.shape  # on the grid
+
+
+def test_the_vote_is_attacked_by_its_own_gradient():
+    network = Linear().train()
+    x = torch.full((1, 4, 4), 0.4)
+    a, b = (pgd_l2_smoothed(network, x, 0, 0.3, 0.25, 1 / 255, seed=1, copies=8) for _ in "ab")
+    assert network.training and torch.equal(a, b)
+    assert a.mean() > x.mean()  # towards the boundary
+    away = pgd_l2_smoothed(network, x, 1, 0.3, 0.25, 1 / 255, seed=1, copies=8)
+    assert away.mean() < x.mean()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"radius": -1.0}, "radius must be finite and not negative, got -1.0"),
+        ({"sigma": 0.0}, "sigma must be finite and positive, got 0.0"),
+        ({"copies": 0}, "copies must be a whole number of at least 1, got 0"),
+        ({"steps": 1.5}, "steps must be a whole number of at least 1, got 1.5"),
+    ],
+)
+def test_bad_input_of_the_attack_on_votes(options, message):
+    asked = {"radius": 1.0, "sigma": 0.25} | options
+    with pytest.raises(ValueError, match=message):
+        pgd_l2_smoothed(Linear(), X[0], 0, step=1 / 255, **asked)

@@ -89,7 +89,7 @@ def test_logs_are_those_that_were_read_before(clones):
 
 
 def test_a_missing_repository_is_named(clones, tmp_path):
-    with pytest.raises(SystemExit, match="no folder for .*locuslab/smoothing"):
+    with pytest.raises(SystemExit, match=r"no folder for .*locuslab/smoothing"):
         audit_logs.Source(tmp_path)
 
 
