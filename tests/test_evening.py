@@ -1,0 +1,49 @@
+"""An evening's runs: the commands are those of rslib, and what is done is not done again."""
+
+import shlex
+
+import evening
+import pytest
+
+from rslib import certificates, cli
+
+
+def shown(capsys, *arguments):
+    assert evening.main(["--root", "images", *arguments, "--show"]) == 0
+    return [shlex.split(line)[1:] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_each_step_is_a_command_that_rslib_takes(capsys):
+    steps = shown(capsys)
+    assert [step[0] for step in steps] == ["train", "quantize", "certify"] * 3
+    for step in steps:
+        assert cli._parser().parse_args(step).run
+    options = cli._parser().parse_args(steps[2])
+    assert (options.n0, options.n, options.alpha_text) == (100, 100_000, "0.001")
+    assert options.indices == "::20" and options.weights == steps[1][-1]
+    assert options.at[0] == "0" and options.at[-1] == "1.5" and len(options.at) == 13
+
+
+@pytest.mark.parametrize("sigma", ["0.12", "0.25", "0.5", "1.0"])
+def test_no_radius_is_asked_that_no_vote_could_certify(sigma, capsys):
+    asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[2]).at
+    limit = certificates.max_certified_radius(100_000, 0.001, float(sigma))
+    assert [r for r in evening.RADII if float(r) < limit] == list(asked)
+
+
+def test_what_is_done_is_not_done_again_and_a_failure_ends_it(tmp_path, monkeypatch):
+    ran = []
+
+    def run(arguments, check):
+        ran.append(arguments[arguments.index("rslib") + 1])
+        return type("Done", (), {"returncode": 3 if ran[-1] == "certify" else 0})
+
+    monkeypatch.setattr(evening.subprocess, "run", run)
+    out = ["--root", "images", "--out", str(tmp_path), "--cores", "2"]
+    assert evening.main([*out, "--sigma", "0.5", "0.25"]) == 3
+    assert ran == ["train", "quantize", "certify"]
+    weights = tmp_path / "models/cifar10/wide/sigma_0.5.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    assert evening.main([*out, "--sigma", "0.5"]) == 3
+    assert ran[3:] == ["quantize", "certify"]

@@ -1,0 +1,77 @@
+"""CIFAR-10 at the paper's protocol on CPU cores: train, round to eight bits, certify 500 images.
+
+    evening.py --root DIR                      sigma 0.5, then 0.25 and 1.0, on two cores
+    evening.py --root DIR --sigma 0.5 --show   only show the commands
+
+Every step is a command of `rslib` that can be given by hand, and goes on where it was stopped; what
+is done is not done again. Images are those of torchvision's CIFAR-10 under DIR, or with
+`--data cifar10-jpeg` those of DIR/cifar10_jpeg.npz.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+# Those of the table of Cohen et al. (2019), the points half way between them, and 0.
+RADII = tuple(f"{eighth / 8:g}" for eighth in range(13))
+LARGEST = 3.81  # times sigma: no radius beyond can be certified with 100,000 samples
+SEEDS = {"train": 1, "quantize": 2}
+
+
+def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[str]]]:
+    """The file that each step makes, and the arguments of `rslib` that make it."""
+    data = [options.data, "--root", str(options.root), "--sigma", sigma]
+    trained = options.out / "models" / options.data / options.model / f"sigma_{sigma}.safetensors"
+    rounded = trained.with_suffix(".int8.onnx")
+    certified = options.out / "certify" / options.data / options.model / f"sigma_{sigma}.tsv"
+    radii = [radius for radius in RADII if float(radius) < LARGEST * float(sigma)]
+    train = ["train", *data, "--model", options.model, "--recipe", options.recipe]
+    train += ["--seed", str(SEEDS["train"]), "--threads", str(options.cores)]
+    train += ["--store", "float16", "--log", str(trained.with_suffix(".jsonl"))]
+    train += ["--checkpoint", str(trained.with_suffix(".checkpoint")), "--out", str(trained)]
+    quantize = ["quantize", str(trained), *data, "--seed", str(SEEDS["quantize"])]
+    quantize += ["--out", str(rounded)]
+    certify = ["certify", *data, "--weights", str(rounded), "--dtype", "int8"]
+    certify += ["--indices", "::20", "--n0", "100", "--n", "100000", "--alpha", "0.001"]
+    certify += ["--at", *radii, "--out", str(certified)]
+    return [(trained, train), (rounded, quantize), (certified, certify)]
+
+
+def shares(made: Path, arguments: list[str], cores: int) -> list[str]:
+    """The program and its arguments; certifying is shared by one process for each core."""
+    if arguments[0] == "certify" and cores > 1:
+        several = ["-m", "torch.distributed.run", "--nproc-per-node", str(cores)]
+        return [sys.executable, *several, "-m", "rslib", *arguments]
+    return [sys.executable, "-m", "rslib", *arguments]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder of the images")
+    parser.add_argument("--data", default="cifar10", help="cifar10 (default) or cifar10-jpeg")
+    parser.add_argument("--sigma", nargs="+", default=["0.5", "0.25", "1.0"])
+    parser.add_argument("--model", default="wide")
+    parser.add_argument("--recipe", default="evening")
+    parser.add_argument("--out", type=Path, default=Path("data"), help="default data")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--show", action="store_true", help="show the commands and run none")
+    options = parser.parse_args(arguments)
+    for sigma in options.sigma:
+        for made, step in commands(sigma, options):
+            print(shlex.join(["rslib", *step]), flush=True)
+            # A certificate file is there from its first row on: its command knows what is left.
+            if options.show or (made.exists() and step[0] != "certify"):
+                continue
+            code = subprocess.run(shares(made, step, options.cores), check=False).returncode
+            if code:
+                return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
