@@ -40,7 +40,15 @@ from rslib.noise import Purpose
 from rslib.records import Manifest, Row
 from rslib.sharding import ShardedWriter, Team
 from rslib.smoothing import SmoothedClassifier
-from rslib.weights import OpenedModel, check_same, describe, open_again, open_model, train
+from rslib.weights import (
+    OpenedModel,
+    check_same,
+    classes_of,
+    describe,
+    open_again,
+    open_model,
+    train,
+)
 
 if TYPE_CHECKING:
     from rslib.decisions import Certificate, Decision
@@ -53,6 +61,7 @@ __all__ = [
     "begun",
     "certify",
     "choose_plan",
+    "classes_of",
     "open_model",
     "predict",
     "replay",

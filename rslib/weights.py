@@ -144,7 +144,7 @@ def open_model(
 def _wrapped(opened: OpenedModel, output: str | int | None, **numbers: Any) -> OpenedModel:
     """The model with `rslib.models.wrap` around it, and what that was given."""
     network = models.wrap(opened.network, output=output, **numbers)
-    wrapping = {
+    wrapping: dict[str, Any] = {
         name: tuple(torch.as_tensor(value, dtype=torch.float64).flatten().tolist())
         for name, value in numbers.items()
         if value is not None
@@ -249,7 +249,8 @@ def open_again(
         weights = Path(folder / described.file if weights is None else weights)
         _check_sha256(weights, described.sha256)
     if described.state_sha256 is None and not described.files:
-        found = load(described.name, weights, described.sha256, shape, num_classes)
+        trained = Path(folder / described.file if weights is None else weights)
+        found = load(described.name, trained, described.sha256, shape, num_classes)
         return _wrapped(found, **_wrapping(described))
     found = open_model(
         weights,
@@ -494,8 +495,8 @@ def describe(dataset: Dataset) -> records.DatasetEntry:
         shape=dataset.shape,
         num_classes=dataset.num_classes,
         size=len(dataset),
-        channels=reading and reading.channels,
-        resize=reading and reading.resize,
-        crop=reading and reading.crop,
+        channels=reading.channels if reading else None,
+        resize=reading.resize if reading else None,
+        crop=reading.crop if reading else None,
         class_names=dataset.class_names,
     )

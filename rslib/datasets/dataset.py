@@ -204,20 +204,20 @@ class Dataset:
         ValueError
             Names the argument, or the file that cannot be read exactly or is of another size.
         """
-        paths, reading = list(map(str, paths)), Reading(channels, resize, crop)
-        if not paths:
-            raise ValueError("paths must name at least one image file")
+        named, reading = list(map(str, paths)), Reading(channels, resize, crop)
+        if not named:
+            raise ValueError("paths must name at least one image file, got none")
         names = None if class_names is None else tuple(map(str, class_names))
         if names is not None and len(names) != num_classes:
             raise ValueError(
                 f"class_names must name each of {num_classes} classes, got {len(names)} names"
             )
-        sizes = [measure(path, reading) for path in paths]
-        images = ImageFiles(paths, sizes[0], reading)
-        for path, size in zip(paths, sizes):
+        sizes = [measure(path, reading) for path in named]
+        images = ImageFiles(named, sizes[0], reading)
+        for path, size in zip(named, sizes):
             images.check_size(path, *size)
-        unknown = np.full(len(paths), -1, np.int64)
-        files = tuple(map(in_words, paths))
+        unknown = np.full(len(named), -1, np.int64)
+        files = tuple(map(in_words, named))
         return cls("files", "test", images, unknown, BYTE_STEP, num_classes, names, files, reading)
 
     def sample(self, count: int, seed: int = 0) -> list[int]:
