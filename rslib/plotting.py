@@ -366,7 +366,8 @@ def write_curve(
 def _names(files: Sequence[CertificateFile]) -> list[str]:
     """What tells files apart in a legend."""
     names = [
-        rf"$\sigma$ = {file.manifest.sigma}" if file.manifest else file.path.name for file in files
+        rf"$\sigma$ = {file.manifest['sigma']}" if file.manifest else file.path.name
+        for file in files
     ]
     often = Counter(names)
     return [
