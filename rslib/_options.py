@@ -106,18 +106,22 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-def _add_data(added: argparse.ArgumentParser, *names: str, **named: Any) -> None:
+def _add_dataset(added: argparse.ArgumentParser, *names: str, **named: Any) -> None:
     added.add_argument(*names or ["dataset"], **named or {"help": "digits, cifar10, folder, ..."})
     added.add_argument("--root", help="folder of the data set (digits need none)")
     added.add_argument("--sigma", required=True, help="standard deviation of the noise")
-    added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
-    added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
     images = added.add_argument_group("images", "how files become images; default: as they are")
     images.add_argument("--channels", type=int, choices=(1, 3), help="1 keeps grey images grey")
     images.add_argument("--resize", type=_positive, metavar="PIXELS", help="of the shorter side")
     images.add_argument(
         "--crop", type=_positive, metavar="PIXELS", help="side of the middle square"
     )
+
+
+def _add_data(added: argparse.ArgumentParser, *names: str, **named: Any) -> None:
+    _add_dataset(added, *names, **named)
+    added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
+    added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
 
 
 def _add_budget(added: argparse.ArgumentParser) -> None:
@@ -139,7 +143,9 @@ def _add_model(added: argparse.ArgumentParser) -> None:
         "one of the course's; default: the one that --weights was trained as",
     )
     model.add_argument(
-        "--weights", metavar="FILE", help="what `train` wrote; with --model also any checkpoint"
+        "--weights",
+        metavar="FILE",
+        help="what `train` or `quantize` wrote; with --model any checkpoint",
     )
     model.add_argument("--weights-entry", metavar="KEY", help="which part of the checkpoint")
     model.add_argument("--mean", type=_number, nargs="+", help="subtracted: one, or one a channel")
@@ -247,6 +253,17 @@ def _train(added: argparse.ArgumentParser) -> None:
     added.add_argument("--overwrite", action="store_true", help="replace existing weights")
 
 
+def _quantize(added: argparse.ArgumentParser) -> None:
+    added.add_argument("weights", help="a .safetensors that `train` wrote")
+    _add_dataset(added)
+    added.add_argument(
+        "--images", type=_positive, default=500, help="to calibrate on (default 500)"
+    )
+    added.add_argument("--seed", type=_seed, default=0, help="which images and noise (default 0)")
+    added.add_argument("--out", help="default WEIGHTS with .int8.onnx in place of .safetensors")
+    added.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
 def _predict(added: argparse.ArgumentParser) -> None:
     _add_data(
         added,
@@ -341,6 +358,7 @@ def _verify(added: argparse.ArgumentParser) -> None:
 # Name of a command -> its options, and what it does in a sentence.
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "train": (_train, "Train a base classifier under Gaussian noise."),
+    "quantize": (_quantize, "Round a network to eight bits, into its own file."),
     "predict": (_predict, "Predict with the smoothed classifier, or abstain."),
     "certify": (_certify, "Certify examples; goes on where it was stopped."),
     "analyze": (_analyze, "Certified accuracy of certificate files, as a table."),

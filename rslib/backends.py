@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     #: From a batch of noisy copies to what the base classifier says of them.
     Answers = Callable[[Tensor], object]
 
-__all__ = ["BACKENDS", "DTYPES", "NAMES", "PACKAGES", "Backend"]
+__all__ = ["BACKENDS", "DTYPES", "NAMES", "PACKAGES", "Backend", "number_type", "offered"]
 
 _FLOATS = MappingProxyType({name: name for name in ("float32", "bfloat16", "float16")})
 
@@ -121,6 +121,9 @@ class Backend:
         What has to be installed beside the library's own dependencies.
     for_functions : bool
         Whether it takes plain functions, and no modules; the others take modules only.
+    brings_its_type : bool
+        Whether it is for networks that hold their number type in their file (`number_type`), and
+        for no others.
     is_recorded : bool
         Whether a recording of the module runs, and none of the module's Python.
     channels_last : bool
@@ -139,6 +142,7 @@ class Backend:
     devices: tuple[str, ...] | None = None
     packages: tuple[str, ...] = ()
     for_functions: bool = False
+    brings_its_type: bool = False
     is_recorded: bool = False
     channels_last: bool = True
     default_on: tuple[str, ...] = ()
@@ -178,12 +182,31 @@ class Backend:
         )
 
 
+def number_type(base: object) -> str | None:
+    """The number type that a base classifier computes in and no plan can change, if it has one.
+
+    Networks in files that hold their own arithmetic have one, as their attribute ``number_type``.
+    """
+    return getattr(base, "number_type", None)
+
+
 #: Every backend by its name.
 BACKENDS: dict[str, Backend] = {
     one.name: one
     for one in (
         # Calls a plain function as it is.
         Backend("callable", _as_it_is, for_functions=True),
+        # Calls a network whose weights and activations `rslib quantize` rounded to eight bits: a
+        # function of float32 batches, run by ONNX Runtime.
+        Backend(
+            "quantized",
+            _as_it_is,
+            dtypes={"int8": "float32"},
+            devices=("cpu",),
+            packages=("onnx", "onnxruntime"),
+            for_functions=True,
+            brings_its_type=True,
+        ),
         # Runs a copy of the module in evaluation mode, operation by operation.
         Backend("eager", _as_it_is),
         # Runs a traced, frozen copy.
@@ -202,6 +225,46 @@ BACKENDS: dict[str, Backend] = {
         ),
     )
 }
+
+
+def offered(
+    is_function: bool, own: str | None, dtype: str, device: str
+) -> tuple[list[Backend], str]:
+    """The backends for a base classifier, and the number type in which they run it.
+
+    Parameters
+    ----------
+    is_function : bool
+        Whether it is a plain function, and no module.
+    own : str or None
+        Its `number_type`.
+    dtype : str
+        What was asked for; float32, the default, gives way to the classifier's own.
+    device : str
+        Where it is to run.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if own and dtype not in (own, "float32"):
+        raise ValueError(f"dtype must be {own!r} for this base classifier, got {dtype!r}")
+    found = [
+        one
+        for one in BACKENDS.values()
+        if one.for_functions == is_function
+        and one.brings_its_type == (own is not None)
+        and not one.usable(own or dtype, device)
+    ]
+    if not found:
+        raise ValueError(
+            f"dtype {dtype!r} on {device} is not for this base classifier; an int8 network is a "
+            "file of its own that `rslib quantize` writes, and runs on the cpu"
+        )
+    return found, own or dtype
+
+
 #: What a module can be run with, for whoever chooses.
 NAMES = tuple(name for name, one in BACKENDS.items() if not one.for_functions)
 #: The number types that some backend offers.

@@ -214,7 +214,7 @@ def global_gradient_bound(sigma: ArrayLike) -> Float:
     References
     ----------
     :cite:t:`salman2019`, appendix A; here with the best constant, the value of
-    `local_gradient_bound` at p = 1/2. Derived in the chapter on the local bound.
+    `local_gradient_bound` at p = 1/2. Derived in chapter 5.
 
     Examples
     --------

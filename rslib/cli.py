@@ -1,4 +1,4 @@
-"""``rslib`` on the command line: train, predict, certify, analyze, plot, compare, audit, verify.
+"""``rslib`` on the command line: train, quantize, predict, certify, analyze, plot and so on.
 
 It parses and prints; the work is done by the modules, `rslib.runs` above all.
 
@@ -137,6 +137,27 @@ def _train(options: argparse.Namespace) -> int:
         return 3
     accuracy = done.log[-1]["noisy_accuracy"]
     print(f"{out}: noisy training accuracy {accuracy:.3f}, {done.wall_time:.1f} s")
+    return 0
+
+
+def _quantize(options: argparse.Namespace) -> int:
+    _say_loading()
+    from rslib import runs
+
+    dataset = _dataset(options, "train")
+    as_sigma(options.sigma, least_positive=True)
+    weights = Path(options.weights)
+    made = runs.quantize(
+        weights,
+        dataset,
+        options.out or weights.with_suffix(".int8.onnx"),
+        options.sigma,
+        images=options.images,
+        seed=options.seed,
+        overwrite=options.overwrite,
+        command=options.command_line,
+    )
+    print(f"{made.path}: {made.path.stat().st_size / 1e6:.2f} MB, SHA-256 {made.sha256}")
     return 0
 
 
@@ -497,6 +518,7 @@ def _parser() -> argparse.ArgumentParser:
     return _options.parser(
         {
             "train": _train,
+            "quantize": _quantize,
             "predict": _predict,
             "certify": _certify,
             "analyze": _analyze,

@@ -23,7 +23,7 @@ from rslib._modules import tensors
 from rslib._outputs import answers as answers_of
 from rslib._outputs import read_scores
 from rslib._preparation import function_made_ready, module_made_ready, torch_threads
-from rslib.backends import BACKENDS, DTYPES
+from rslib.backends import BACKENDS, DTYPES, number_type, offered
 from rslib.noise import NoiseStream
 
 __all__ = ["Engine", "Plan", "read_scores"]
@@ -37,13 +37,16 @@ class Plan:
 
     Attributes
     ----------
-    backend : {"callable", "eager", "frozen", "compiled", "onnxruntime"}
-        ``callable`` calls the base classifier as it is; ``eager`` a copy in evaluation mode;
+    backend : {"callable", "quantized", "eager", "frozen", "compiled", "onnxruntime"}
+        ``callable`` calls the base classifier as it is; ``quantized`` one that `rslib.quantization`
+        wrote, run by ONNX Runtime on a CPU; ``eager`` a copy in evaluation mode;
         ``frozen`` a traced, frozen copy; ``compiled`` one compiled by `torch.compile`, which needs
         a C++ compiler on the CPU; ``onnxruntime`` one exported to ONNX and run by ONNX Runtime, in
         float32 on a CPU.
-    dtype : {"float32", "bfloat16", "float16"}
-        Number type of weights and inputs. Another type is another base classifier.
+    dtype : {"float32", "int8", "bfloat16", "float16"}
+        Number type of weights and inputs. Another type is another base classifier. ``int8`` stands
+        in the file of a network and cannot be asked of another (`rslib.quantization`): its inputs
+        are float32.
     rows : int
         Noisy copies in one forward pass; the last pass is padded to as many.
     threads : int
@@ -154,10 +157,7 @@ class Engine:
         plan: Plan,
     ) -> None:
         self.base, self.num_classes, self.shape = base, num_classes, tuple(shape)
-        if not isinstance(base, nn.Module):
-            functions = (name for name, one in BACKENDS.items() if one.for_functions)
-            plan = replace(plan, backend=next(functions))
-        self.plan = plan
+        self.plan = plan if isinstance(base, nn.Module) else _for_function(base, plan)
         self.device = torch.device(self.plan.device)
         self._asked = self.plan
         self._lock, self._counting = threading.RLock(), False
@@ -198,7 +198,7 @@ class Engine:
         if self._copied_from is None or not isinstance(self.base, nn.Module):
             return False
         now, then = tensors(self.base), self._copied_from
-        return now.keys() != then.keys() or not all(torch.equal(now[k], then[k]) for k in now)
+        return now.keys() != then.keys() or not all(_same(now[k], then[k]) for k in now)
 
     def forward(self) -> Tensor:
         """One forward pass over the buffer as it stands: scores (rows, K), checked for shape."""
@@ -327,6 +327,27 @@ class Engine:
                     answers[done : done + len(found)] = found
                     done += len(found)
         return counts, torch.isfinite(lowest) & torch.isfinite(highest)
+
+
+def _same(now: Tensor, then: Tensor) -> bool:
+    """Whether two tensors hold the same values; a NaN is the same as a NaN."""
+    return torch.equal(now, then) or (
+        now.shape == then.shape
+        and now.dtype == then.dtype
+        and not bool(((now != then) & ~((now != now) & (then != then))).any())
+    )
+
+
+def _for_function(base: Callable, plan: Plan) -> Plan:
+    """The plan with the backend that calls such a function.
+
+    Raises
+    ------
+    ValueError
+        If the plan's number type or device is not for it.
+    """
+    (backend, *_), dtype = offered(True, number_type(base), plan.dtype, plan.device)
+    return replace(plan, backend=backend.name, dtype=dtype)
 
 
 def _passes(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rslib.backends import BACKENDS, device_type
+from rslib.backends import BACKENDS, device_type, number_type, offered
 from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, Purpose
 
@@ -50,6 +50,11 @@ def default_plan(
     -------
     Plan
 
+    Raises
+    ------
+    ValueError
+        If the base classifier cannot be run in that number type there.
+
     Examples
     --------
     >>> default_plan(nn.Flatten(), (3, 32, 32), threads=1)
@@ -59,13 +64,8 @@ def default_plan(
     rows = max(16, min(4096, _VALUES_PER_PASS // max(1, math.prod(shape))))
     if kind != "cpu":
         rows = max(rows, 1024)
-    is_function = not isinstance(base, nn.Module)
-    offered = [
-        one
-        for one in BACKENDS.values()
-        if one.for_functions == is_function and not one.usable(dtype, device)
-    ]
-    best = max(offered, key=lambda one: kind in one.default_on, default=BACKENDS["eager"])
+    choice, dtype = offered(not isinstance(base, nn.Module), number_type(base), dtype, device)
+    best = max(choice, key=lambda one: kind in one.default_on)
     return Plan(
         best.name,
         dtype,

@@ -16,9 +16,12 @@ compute what those with wider sums do.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +34,12 @@ from rslib import _files
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["check_static", "quantize"]
+__all__ = ["check_static", "is_quantized", "quantize"]
 
 #: Rows of one calibration batch.
 _ROWS = 100
-# The operators with which ONNX says that a scale is taken from the data that run.
+# The operators of networks in integers, and those whose scale is taken from the data that run.
+_QUANTIZED = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
 _DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul")
 
 
@@ -81,18 +85,34 @@ def quantize(network: nn.Module, images: np.ndarray, path: str | os.PathLike) ->
         )
         exported.write_bytes(_export(network, images[:2]))
         quant_pre_process(str(exported), str(prepared))
-        quantize_static(
-            str(prepared),
-            str(written),
-            _Batches(images),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-        )
+        with _without_warnings():
+            quantize_static(
+                str(prepared),
+                str(written),
+                _Batches(images),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+            )
         data = _with_exact_scores(written)
     _files.replace(path, lambda file: file.write(data))
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """It is said by the root logger that a bias has no second axis to quantise by."""
+    logger = logging.getLogger()
+    logger.addFilter(_is_no_bias)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_bias)
+
+
+def _is_no_bias(record: logging.LogRecord) -> bool:
+    return "out-of-range for weight" not in record.getMessage()
 
 
 def check_static(model: ModelProto, name: str = "model") -> None:
@@ -117,6 +137,11 @@ def check_static(model: ModelProto, name: str = "model") -> None:
             "batch, so that a row's answer depends on its neighbours and no certificate holds; "
             "quantise it statically (rslib quantize)"
         )
+
+
+def is_quantized(model: ModelProto) -> bool:
+    """Whether a network computes in eight-bit integers, in some of its layers at least."""
+    return any(node.op_type in _QUANTIZED for node in _nodes(model.graph))
 
 
 def _with_exact_scores(path: Path) -> bytes:

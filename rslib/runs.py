@@ -47,6 +47,7 @@ from rslib.weights import (
     describe,
     open_again,
     open_model,
+    quantize,
     train,
 )
 
@@ -64,6 +65,7 @@ __all__ = [
     "classes_of",
     "open_model",
     "predict",
+    "quantize",
     "replay",
     "smooth",
     "train",

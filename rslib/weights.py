@@ -1,7 +1,8 @@
-"""Base classifiers in files: train one into a file, open it again, open anybody's own.
+"""Base classifiers in files: train one into a file, round it to eight bits, open anybody's own.
 
-The weights of those that are trained here are safetensors. Beside ``<name>.safetensors`` lies the
-manifest ``<name>.json``: which architecture they are of, their hash, and how they were trained.
+The weights of those that are trained here are safetensors; a network in eight bits is an ONNX file.
+Beside ``<name>.safetensors`` or ``<name>.onnx`` lies the manifest ``<name>.json``: which
+architecture it is, the file's hash, and how it was made.
 """
 
 from __future__ import annotations
@@ -18,8 +19,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rslib import _files, _outputs, backends, models, progress, records, training
+from rslib import (
+    _checks,
+    _files,
+    _outputs,
+    backends,
+    models,
+    progress,
+    quantization,
+    records,
+    training,
+)
 from rslib.datasets import Dataset
+from rslib.noise import GridGaussian, Purpose
 
 __all__ = [
     "OpenedModel",
@@ -30,6 +42,7 @@ __all__ = [
     "load",
     "open_again",
     "open_model",
+    "quantize",
     "train",
 ]
 
@@ -98,13 +111,13 @@ def open_model(
     input_range: tuple[float, float] | None = None,
     output: str | int | None = None,
 ) -> OpenedModel:
-    """Open a network that `train` wrote, or anybody's model by what it is called.
+    """Open a network that `train` or `quantize` wrote, or anybody's model by what it is called.
 
     Parameters
     ----------
     weights : path or None
-        Without ``model`` a ``.safetensors`` with its manifest beside it; nothing in either is
-        executed. With it as for `rslib.models.open`.
+        Without ``model`` a ``.safetensors`` or ``.onnx`` with its manifest beside it; nothing in
+        either is executed. With it as for `rslib.models.open`.
     shape : tuple of int
         Of one example.
     num_classes : int, optional
@@ -325,7 +338,11 @@ def load(
         If there is no such architecture or file, or the file is another one.
     """
     _check_sha256(weights, sha256)
-    network = models.load_weights(models.build(name, shape, num_classes), weights)
+    network: Callable
+    if weights.suffix == ".onnx":
+        network = models.open(str(weights), shape, num_classes).base
+    else:
+        network = models.load_weights(models.build(name, shape, num_classes), weights)
     return OpenedModel(network, name, weights, sha256)
 
 
@@ -457,9 +474,83 @@ def train(
     return trained
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
-    if out.suffix != ".safetensors":
-        raise ValueError(f"out must end in .safetensors, got {str(out)!r}")
+def quantize(
+    weights: str | os.PathLike,
+    dataset: Dataset,
+    out: str | os.PathLike,
+    sigma: str,
+    *,
+    images: int = 500,
+    seed: int = 0,
+    overwrite: bool = False,
+    command: str = "rslib.runs.quantize",
+) -> OpenedModel:
+    """Round a network to eight bits, into a file that `open_model` reads.
+
+    Parameters
+    ----------
+    weights : path
+        A ``.safetensors`` that `train` wrote. It is not changed.
+    dataset : Dataset
+        The training images: on some of them, with noise, the ranges are found to which activations
+        are rounded.
+    out : path
+        ``<name>.onnx``; the manifest goes to ``<name>.json``. Folders are created.
+    sigma : str
+        Standard deviation of the noise in input units, that under which it will be certified.
+    images : int
+        How many training images, as many of each class as can be.
+    seed : int
+        Fixes which images and their noise.
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    command : str
+        How the manifest says that the file was made.
+
+    Returns
+    -------
+    OpenedModel
+        What was written. It is another base classifier than the one that it was made from: its
+        certificates are its own, and bound to the hash of this file.
+
+    Raises
+    ------
+    ValueError
+        Names the argument.
+    """
+    out = Path(out)
+    _check_out(out, overwrite, ".onnx")
+    opened = open_model(weights, dataset.shape, dataset.num_classes)
+    network = opened.network
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"weights must be in float numbers, got {opened.path}")
+    _checks.whole("images", images, 1, len(dataset))
+    chosen = dataset.sample(images, seed)
+    noise = GridGaussian(sigma, dataset.step)
+    noisy = torch.empty((len(chosen), *dataset.shape))
+    for row, idx in enumerate(chosen):
+        at = noise.prepare(torch.as_tensor(dataset.images[idx]))
+        noise.stream(at, seed, Purpose.TRAINING, idx).fill(noisy[row : row + 1])
+    quantization.quantize(network, noisy.numpy(), out)
+    manifest = {
+        "format": records.MODEL_FORMAT,
+        "dataset": describe(dataset).to_dict(),
+        "model": {"name": opened.name, "sha256": _files.sha256(out), "dtype": "int8"},
+        "sigma": sigma,
+        "quantized_from": {
+            "file": Path(os.path.relpath(opened.path, out.parent)).as_posix(),
+            "sha256": opened.sha256,
+        },
+        "calibration": {"images": images, "seed": seed, "examples_sha256": dataset.digest(chosen)},
+        **_files.provenance(command, "cpu", backends.PACKAGES),
+    }
+    records.write_manifest(out.with_suffix(".json"), manifest)
+    return open_model(out, dataset.shape, dataset.num_classes)
+
+
+def _check_out(out: Path, overwrite: bool, suffix: str = ".safetensors") -> None:
+    if out.suffix != suffix:
+        raise ValueError(f"out must end in {suffix}, got {str(out)!r}")
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists: say overwrite (--overwrite) to replace it")
     if out.is_dir():

@@ -385,6 +385,15 @@ def test_negative_radius(certified, capsys):
     assert "radii must be finite and not negative, got -1" in capsys.readouterr().err
 
 
+def test_verifying_and_tables_load_no_torch(certified):
+    """Whoever checks a file needs no network; loading torch takes seconds."""
+    code = "import sys; from rslib import cli; assert not cli.main(sys.argv[1:]); " \
+        "sys.exit('torch' in sys.modules)"  # fmt: skip
+    for command in ("verify", "analyze"):
+        done = subprocess.run([sys.executable, "-c", code, command, str(certified.parent)])
+        assert done.returncode == 0
+
+
 def test_help_and_module_entry():
     done = subprocess.run(
         [sys.executable, "-m", "rslib.cli", "--help"], capture_output=True, text=True, check=True

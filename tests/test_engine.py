@@ -1,5 +1,6 @@
 """The engine counts what the network says, whatever the plan, and never changes the network."""
 
+import math
 import shutil
 import sysconfig
 import time
@@ -107,6 +108,17 @@ def test_weights_trained_further_are_noticed(network):
         network[-1].bias.data += torch.tensor([0.0, 0.0, 100.0])
     assert first[2] < 400
     assert engine.count(stream(), 400).tolist() == [0, 0, 400]
+
+
+def test_a_nan_that_stays_is_no_change(network):
+    network.register_buffer("unused", torch.tensor([math.nan, 0.0]))
+    engine = Engine(network, 3, SHAPE, default_plan(network, SHAPE))
+    ready = engine._ready
+    engine.count(stream(), 10)
+    assert engine._ready is ready
+    network.unused[1] = 1.0
+    engine.count(stream(), 10)
+    assert engine._ready is not ready
 
 
 recorded = pytest.mark.parametrize("backend", ["frozen", "onnxruntime"])
@@ -321,7 +333,7 @@ def test_plan_round_trip_and_default():
     ("field", "value"),
     [
         ("backend", "jit"),
-        ("dtype", "int8"),
+        ("dtype", "int4"),
         ("rows", 0),
         ("rows", 1.5),
         ("threads", True),

@@ -160,3 +160,31 @@ def test_the_default_noise_is_the_sound_one():
     assert (
         SmoothedClassifier(low_bits, 2, SIGMA, "1/16", seed=0).certify(ONES, n=10).noise == "grid"
     )
+
+
+D = 2**14
+
+
+def far_from_the_origin(x):
+    """Class 1 from a distance of 0.3 on, along the diagonal."""
+    far = x.double().flatten(1).sum(1) >= 0.3 * math.sqrt(D)
+    return torch.stack([~far, far], dim=1).float()
+
+
+@pytest.mark.parametrize("certify", ["certify", "certify_at"])
+def test_an_input_a_little_off_the_grid_is_not_certified_as_a_point_of_it(certify):
+    """Three thousandths of a step in each of 16,384 coordinates are 0.384 away.
+
+    The point is of class 1, and the grid point beside it, the origin, is of class 0 with a radius.
+    """
+    x = torch.full((D,), 0.003, dtype=torch.float64)
+    assert float(x.norm()) > 0.38
+    asked = (0.05,) if certify == "certify_at" else ()
+    samples = {"n_max" if asked else "n": 4000}
+    for dtype in (torch.float64, torch.float32):
+        g = SmoothedClassifier(far_from_the_origin, 2, sigma=1, step=1, seed=0)
+        with pytest.raises(ValueError, match="x must lie on the grid of step 1"):
+            getattr(g, certify)(x.to(dtype), *asked, **samples)
+    paying = SmoothedClassifier(far_from_the_origin, 2, sigma=1, step=1, seed=0, off_grid="round")
+    found = getattr(paying, certify)(x, *asked, **samples)
+    assert found.rounding_cost >= 0.384 + 64 and found.radius == 0.0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.stats import binomtest, chi2, kstest, norm
 
-from rslib.noise import FloatGaussian, GridGaussian, Purpose, streams
+from rslib.noise import FloatGaussian, GridGaussian, Purpose, name_grid_points, streams
 from rslib.noise.streams import DeviceFloatStream, DeviceGridStream, GridValues, seed_sequence
 from rslib.noise.thresholds import thresholds_of
 
@@ -424,26 +424,65 @@ def test_both_spellings_of_pixels_are_on_the_grid():
     assert noise.prepare(torch.tensor(1.0, requires_grad=True)).item() == 255
 
 
+@pytest.mark.parametrize(
+    ("dtype", "levels", "taken"),
+    [
+        (np.float64, 255, True),
+        (np.float64, 65535, True),
+        (np.float32, 255, True),
+        (np.float32, 65535, False),  # would be up to 0.004 steps off
+        (np.float32, 65536, True),  # exact
+        (np.float16, 255, False),
+        (np.float16, 16, True),  # exact
+    ],
+)
+def test_what_a_number_type_makes_of_a_grid_point_names_it(dtype, levels, taken):
+    noise, k = GridGaussian("0.5", Fraction(1, levels)), np.arange(levels + 1)
+    for x in (
+        (k / levels).astype(dtype),
+        k.astype(dtype) / dtype(levels),
+        k.astype(dtype) * dtype(1 / levels),
+    ):
+        if taken:
+            assert noise.prepare(x).tolist() == k.tolist()
+        else:
+            with pytest.raises(ValueError, match="must lie on the grid"):
+                noise.prepare(x)
+
+
+def test_a_few_roundings_more_are_not_forgiven():
+    """At d = 150,528 an offset of 1e-3 steps everywhere is a distance of 0.39 steps."""
+    noise, pixels = GridGaussian("0.5", "1/255"), np.arange(1, 256) / 255
+    for off in (1e-3, 1e-4, 3.1e-5):
+        with pytest.raises(ValueError, match="must lie on the grid"):
+            noise.prepare((pixels + off / 255).astype(np.float32)[:250])
+        with pytest.raises(ValueError, match="must lie on the grid"):
+            noise.prepare(pixels + off / 255)
+    assert not name_grid_points(np.array([1e-12, 100 * (1 + 2.0**-46)]), np.float64).any()
+    assert name_grid_points(np.array([1e5 + 0.9e-4]), np.float32)
+    assert not name_grid_points(np.array([1e5 + 1.1e-4]), np.float32)
+
+
 def test_nearest_tells_the_distance():
     m, distance = GridGaussian(1, "1/4").nearest(np.array([0.25, 0.3, -0.51]))
     assert m.tolist() == [1, 1, -2]
     assert distance == pytest.approx(0.2)
 
 
+OFF = (
+    "x must lie on the grid of step 1/4: the largest |x/step - m| is {}, more than {} rounds by{}; "
+    "give the step that the data lie on (16 bits need float64), or off_grid='round', which costs "
+    "radius: half the step times the root of the dimension, {} with step 1/65536"
+)
+NORMALISED = "; normalisation belongs into the network (models.Normalise)"
 REFUSED = [
+    (np.array([0.25, 0.3, 0.5]), ValueError, OFF.format("0.2", "float64", "", "1.3e-05")),
+    (np.array([0.25, -0.1]), ValueError, OFF.format("0.4", "float64", NORMALISED, "1.1e-05")),
+    (np.array([0.0, 1e-9]), ValueError, OFF.format("4e-09", "float64", "", "1.1e-05")),
     (
-        np.array([0.25, 0.3, 0.5]),
+        np.array([0.25, 0.25 + 1e-7], np.float32),
         ValueError,
-        "x must lie on the grid of step 1/4: the largest |x/step - m| is 0.2, above 0.001; give "
-        "the step that the data lie on, or round x to the grid and count the distance moved "
-        "against the radius",
-    ),
-    (
-        np.array([0.25, 0.25 + 1.1e-3 / 4]),
-        ValueError,
-        "x must lie on the grid of step 1/4: the largest |x/step - m| is 0.0011, above 0.001; give "
-        "the step that the data lie on, or round x to the grid and count the distance moved "
-        "against the radius",
+        OFF.format("3.58e-07", "float32", "", "1.1e-05"),
     ),
     (
         np.array([[0.0, 0.5], [math.nan, 1.0]]),
@@ -470,10 +509,6 @@ REFUSED = [
 def test_examples_refused(x, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         GridGaussian(1, "1/4").prepare(x)
-
-
-def test_examples_near_the_grid_are_taken():
-    assert GridGaussian(1, "1/4").prepare(np.array([0.25 + 0.9e-3 / 4])).tolist() == [1]
 
 
 def test_float_noise_refuses_what_is_not_finite():

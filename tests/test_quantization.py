@@ -1,11 +1,27 @@
 """Eight-bit networks: the file is the classifier, and a row's scores depend on that row alone."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from rslib import datasets, models, quantization
+from rslib import (
+    SmoothedClassifier,
+    _files,
+    cli,
+    datasets,
+    models,
+    plans,
+    quantization,
+    records,
+    runs,
+)
+from rslib.engine import Engine
+from rslib.noise import Purpose
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -112,6 +128,120 @@ def test_dynamic_quantisation_is_refused_by_name(file, tmp_path):
     quantize_dynamic(tmp_path / "float.onnx", tmp_path / "dynamic.onnx")
     with pytest.raises(ValueError, match=r"my.onnx is quantised dynamically \(DynamicQuantize"):
         quantization.check_static(onnx.load(tmp_path / "dynamic.onnx"), "my.onnx")
+    with pytest.raises(ValueError, match=r"dynamic.onnx is quantised dynamically"):
+        models.open(str(tmp_path / "dynamic.onnx"), (1, 2, 2), 2)
+    assert models.open(str(tmp_path / "float.onnx"), (1, 2, 2), 2).base.number_type is None
+
+
+# ------------------------------------------------------------------ as a number type of the plan
+
+
+def test_the_plan_says_int8_and_nothing_else_can_be_asked(file, network, digits):
+    base = models.open(str(file), digits.shape, 10).base
+    plan = plans.default_plan(base, digits.shape, threads=1)
+    assert (plan.backend, plan.dtype) == ("quantized", "int8")
+    assert plans.default_plan(base, digits.shape, threads=1, dtype="int8") == plan
+    assert (
+        Engine(base, 10, digits.shape, replace(plan, backend="callable", dtype="float32")).plan
+        == plan
+    )
+    assert plans.fastest_plan(base, 10, digits.shape, threads=1).dtype == "int8"
+    with pytest.raises(
+        ValueError, match="dtype must be 'int8' for this base classifier, got 'bfloat16'"
+    ):
+        plans.default_plan(base, digits.shape, dtype="bfloat16")
+    for other in (network, lambda x: x.flatten(1)[:, :10]):
+        with pytest.raises(ValueError, match="dtype 'int8' on cpu is not for this base classifier"):
+            plans.default_plan(other, digits.shape, dtype="int8")
+    with pytest.raises(ValueError, match="dtype 'int8' on cpu is not for"):
+        Engine(lambda x: x.flatten(1)[:, :10], 10, digits.shape, plan)
+
+
+def test_unasked_a_network_is_never_run_in_eight_bits(network, digits):
+    assert plans.fastest_plan(network, 10, digits.shape, threads=1).dtype == "float32"
+
+
+def test_counts_are_those_of_a_plain_loop(file, run, digits):
+    base = models.open(str(file), digits.shape, 10).base
+    smoothed = SmoothedClassifier(base, 10, "0.25", digits.step, seed=5)
+    certificate = smoothed.certify(digits.images[3], n0=100, n=2000, index=3)
+    noise = smoothed.noise
+    at = noise.prepare(digits.images[3])
+    for purpose, n, counts in (
+        (Purpose.SELECTION, 100, certificate.selection_counts),
+        (Purpose.ESTIMATION, 2000, certificate.counts),
+    ):
+        noisy = noise.stream(at, 5, purpose, 3).fill(torch.empty(n, *digits.shape)).numpy()
+        assert np.bincount(run(noisy).argmax(1), minlength=10).tolist() == list(counts)
+
+
+@pytest.fixture
+def written(digits, tmp_path):
+    return runs.quantize(WEIGHTS, digits, tmp_path / "x.int8.onnx", "0.25", images=50, seed=2)
+
+
+def test_a_file_has_a_manifest_that_names_what_it_was_made_of(written, digits, tmp_path):
+    manifest = json.loads(written.path.with_suffix(".json").read_text())
+    assert manifest["model"] == {"name": "cnn", "sha256": written.sha256, "dtype": "int8"}
+    made_from = manifest["quantized_from"]
+    assert (written.path.parent / made_from["file"]).resolve() == Path(WEIGHTS).resolve()
+    assert made_from["sha256"] == _files.sha256(WEIGHTS)
+    calibration = manifest["calibration"]
+    assert calibration.pop("examples_sha256") == digits.digest(digits.sample(50, 2))
+    assert calibration == {"images": 50, "seed": 2}
+    again = runs.quantize(WEIGHTS, digits, tmp_path / "y.int8.onnx", "0.25", images=50, seed=2)
+    assert again.sha256 == written.sha256
+    other = runs.quantize(WEIGHTS, digits, tmp_path / "z.int8.onnx", "0.25", images=50, seed=3)
+    assert other.sha256 != written.sha256
+
+
+def test_it_is_certified_verified_and_drawn_again_as_any_network(written, tmp_path, capsys):
+    out = tmp_path / "c.tsv"
+    asked = ["certify", "digits", "--weights", str(written.path), "--sigma", "0.25", "--n", "1000"]
+    asked += ["--indices", "0:100:25", "--rows", "100", "--out", str(out), "--dtype", "int8"]
+    assert cli.main([*asked, "--quiet"]) == 0
+    manifest = records.Manifest.read(out.with_suffix(".json"))
+    assert manifest.model.sha256 == written.sha256
+    assert (manifest.plan["backend"], manifest.plan["dtype"]) == ("quantized", "int8")
+    assert cli.main(["verify", str(out), "--replay", "2"]) == 0
+    assert "identical counts" in capsys.readouterr().out
+
+
+def test_a_changed_file_is_refused(written, digits):
+    data = bytearray(written.path.read_bytes())
+    data[-1] ^= 1
+    written.path.write_bytes(data)
+    with pytest.raises(ValueError, match="its SHA-256 is not the one in its manifest"):
+        runs.open_model(written.path, digits.shape, 10)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"out": "x.safetensors"}, "out must end in .onnx"),
+        ({"images": 0}, "images must be at least 1, got 0"),
+        ({"weights": "none.safetensors"}, "none.safetensors: no such file"),
+        ({"sigma": "0"}, "sigma must be"),
+    ],
+)
+def test_what_cannot_be_quantised_is_named(changed, text, digits, tmp_path):
+    asked = {"weights": WEIGHTS, "out": "x.onnx", "sigma": "0.25"} | changed
+    with pytest.raises(ValueError, match=text):
+        runs.quantize(
+            asked["weights"],
+            digits,
+            tmp_path / asked["out"],
+            asked["sigma"],
+            images=asked.get("images", 20),
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_neither_overwritten_nor_quantised_twice(written, digits, tmp_path):
+    with pytest.raises(ValueError, match="exists: say overwrite"):
+        runs.quantize(WEIGHTS, digits, written.path, "0.25")
+    with pytest.raises(ValueError, match="weights must be in float numbers"):
+        runs.quantize(written.path, digits, tmp_path / "w.onnx", "0.25")
 
 
 @pytest.mark.parametrize(

@@ -458,6 +458,7 @@ def changed(folder, idx, /, **changes):
         (0, {"selection": "7:99"}, "selection: the counts add up to 99, not to 100"),
         (1, {"estimation": "3:5 7:989 8:6"}, "radius: larger than its counts allow (989 of 1000"),
         (1, {"estimation": "3:3 7:991 8:6"}, "radius: smaller than its counts give, by more than "),
+        (1, {"estimation": "3:5 7:990 8:5"}, None),  # the losers' votes decide no radius
         (1, {"estimation": "7:4 3:990 8:6"}, "estimation: the classes are not ascending"),
         (1, {"estimation": "3:4 3:990 8:6"}, "estimation: the classes are not ascending"),
         (1, {"estimation": "3:4 7:990 10:6"}, "estimation: there is no class 10"),

@@ -16,9 +16,6 @@ from rslib.datasets.images import BYTE_STEP, ImageFiles, Reading, in_words, meas
 
 __all__ = ["Dataset"]
 
-# Off the grid by more than this many steps is no rounding error of a float32. What lies nearer is
-# judged, and charged, where it is certified.
-_TOLERANCE = 1e-4
 _CHECKED_AT_ONCE = 2**20
 
 
@@ -290,6 +287,8 @@ def _step(step: float | str | Fraction) -> Fraction:
 
 def _on_grid(images: np.ndarray, step: Fraction) -> np.ndarray:
     """Images as float32, or an error that names the first that is not on the grid."""
+    from rslib.noise import name_grid_points  # loads torch, which reading files does not need
+
     if images.dtype.kind not in "fiu" or images.ndim < 2 or images.size == 0:
         raise ValueError(
             f"images must be numbers of shape (N, ...), got {images.dtype} of shape {images.shape}"
@@ -305,13 +304,15 @@ def _on_grid(images: np.ndarray, step: Fraction) -> np.ndarray:
             continue
         steps = part * step.denominator / step.numerator
         with np.errstate(invalid="ignore"):
-            away = np.abs(steps - np.rint(steps)).reshape(len(part), -1).max(1)
-        wrong = np.flatnonzero(~(away <= _TOLERANCE))
+            wrong = np.argwhere(~name_grid_points(steps, images.dtype))
         if wrong.size:
+            value = steps[tuple(wrong[0])]
             raise ValueError(
-                f"images must lie on the grid of step {step}, got images[{start + wrong[0]}] with "
-                f"a value {away[wrong[0]]:.3g} steps off; whole numbers count steps, normalisation "
-                "belongs into the network (models.wrap), and a finer step (1/65536) fits any image"
+                f"images must lie on the grid of step {step}, got images[{start + wrong[0][0]}] "
+                f"with a value {abs(value - np.rint(value)):.3g} steps off; whole numbers count "
+                "steps, normalisation belongs into the network (models.wrap), and what lies on no "
+                "grid can be rounded to a fine one (1/65536)"
             )
-        found[start : start + several] = part
+        # The grid point that is named, in the type in which the network is given it.
+        found[start : start + several] = np.rint(steps) * step.numerator / step.denominator
     return found

@@ -17,19 +17,21 @@ from rslib.decisions.conclusions import (
     Setting,
     predict_from_counts,
 )
+from rslib.decisions.method import (
+    Method,
+    Option,
+    Rule,
+    check_alpha,
+    check_radius,
+    is_radius_text,
+)
 from rslib.decisions.methods import (
     METHODS,
     AllSamples,
     AtRadii,
     EarlyAbstain,
-    Method,
-    Option,
     RadiusLoss,
-    Rule,
     TwoSided,
-    check_alpha,
-    check_radius,
-    is_radius_text,
     method_from_options,
     read_method,
 )

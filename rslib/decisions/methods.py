@@ -1,15 +1,13 @@
 """One class a method of certifying: to add a method is to write its class here.
 
-It knows when a run stops, what its counts show, how it is written to the manifest of a certificate
-file and read back, what a row of such a file may hold, and how the command line offers it.
+What a method knows and does is `Method`, in ``method.py`` beside this.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -19,239 +17,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rslib import _checks, certificates, confidence, sequential
-from rslib.decisions.conclusions import ABSTAIN, Certificate, Decision, Setting, whole_counts
-
-#: Told of looks in their order, each once, k of t answers being the label's: at which of them the
-#: run stops, and at which it has shown more than at any before. A run rests on its counts at the
-#: last look that showed more, and on all of them where none did. A rule is for one run: it may
-#: remember.
-Rule = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+from rslib.decisions.conclusions import ABSTAIN, Certificate, Decision, Setting
+from rslib.decisions.method import (
+    Method,
+    Option,
+    Rule,
+    as_text,
+    check_given,
+    is_radius_text,
+)
 
 # A stored radius is below the computed one by this much and then cut to six decimals: more than
 # every rounding error on the way, by orders of magnitude.
 _MARGIN = 1e-9
-
-
-def check_alpha(alpha: float, may_stop: bool = False) -> float:
-    """A failure probability for which the bounds were measured, or an error that names it."""
-    # Half of it must be in the range for which the confidence bounds were measured.
-    least = 2 * confidence.SMALLEST_ALPHA
-    alpha = _checks.real("alpha", alpha, lambda a: least <= a < 1, f"be between {least:g} and 1")
-    if may_stop and alpha < (least := 100 * confidence.SMALLEST_ALPHA):
-        raise ValueError(f"alpha must be at least {least:g} where a run may stop, got {alpha!r}")
-    return alpha
-
-
-def check_radius(name: str, radius: object) -> float:
-    """A finite radius that is not negative, or an error that names it."""
-    return _checks.real(name, radius, lambda r: 0 <= r < math.inf, "be finite and not negative")
-
-
-def is_radius_text(value: object) -> bool:
-    """Whether a radius is written as manifests hold it: a decimal with at most six places.
-
-    >>> is_radius_text("0.25"), is_radius_text("1e-3"), is_radius_text(0.25)
-    (True, False, False)
-    """
-    return type(value) is str and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) is not None
-
-
-def _check_given(name: str, radius: float | str) -> None:
-    """A radius as methods hold it: a number, or its decimal text."""
-    if not is_radius_text(radius):
-        check_radius(name, radius)
-
-
-def _as_text(name: str, radius: float | str) -> str:
-    """The decimal that a manifest holds for a radius; a text stays as it is."""
-    if isinstance(radius, str):
-        text = radius
-    else:
-        text = f"{Decimal(repr(float(radius))):f}".removesuffix(".0")
-    if not is_radius_text(text):
-        raise ValueError(f"{name} must have at most 6 decimals to be written, got {radius!r}")
-    return text
-
-
-@dataclass(frozen=True)
-class Option:
-    """How the command line offers a method.
-
-    Attributes
-    ----------
-    flag : str
-        ``"--radius-loss"``, say.
-    help : str
-        One line.
-    takes_radii : bool
-        Whether decimals follow the flag; else it stands alone.
-    metavar, nargs : str or None
-        Name of what follows, and how many of it, as argparse has them.
-    """
-
-    flag: str
-    help: str
-    takes_radii: bool = False
-    metavar: str | None = None
-    nargs: str | None = None
-
-    @property
-    def name(self) -> str:
-        """What the parsed value is called, ``"radius_loss"`` for one."""
-        return self.flag.removeprefix("--").replace("-", "_")
-
-
-class Method(ABC):
-    """A way to certify: when a run stops, and what its counts show.
-
-    Attributes
-    ----------
-    name : str
-        What manifests call it.
-    sequential : bool
-        Whether a run may stop before its n-th sample; if so a manifest names the method.
-    option : Option or None
-        How the command line offers it; None: that is what one gets without an option.
-    fields : dict
-        What a manifest holds of it beside the name: for each field of the class a test of the JSON
-        value, and in words what it must be.
-    """
-
-    name: ClassVar[str]
-    sequential: ClassVar[bool] = False
-    option: ClassVar[Option | None] = None
-    fields: ClassVar[Mapping[str, tuple[Callable[[object], bool], str]]] = {}
-
-    # --- runs
-
-    def stop_rule(self, setting: Setting) -> Rule:
-        """A rule for one run; it takes all n samples where none is made for the method."""
-
-        def never(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return np.zeros(len(t), bool), np.zeros(len(t), bool)
-
-        return never
-
-    @abstractmethod
-    def conclude(
-        self,
-        setting: Setting,
-        selection: ArrayLike,
-        counts: ArrayLike,
-        drawn: int | None = None,
-    ) -> Certificate | Decision:
-        """What the counts show.
-
-        Parameters
-        ----------
-        setting : Setting
-            How they came about.
-        selection, counts : array_like of int, shape (K,)
-            Answers on the n0 selection samples, which pick the class, and on the estimation
-            samples that the run rests on: n, or fewer where a run of this method may stop.
-        drawn : int, optional
-            Estimation samples drawn in all, where the run went on after those; see `Rule`.
-
-        Returns
-        -------
-        Certificate or Decision
-            False with probability at most ``setting.alpha``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If counts are not whole numbers or do not add up to what the setting says, or more were
-            drawn than the method allows for.
-        """
-
-    def _checked(
-        self, setting: Setting, selection: ArrayLike, counts: ArrayLike
-    ) -> tuple[int, np.ndarray, np.ndarray]:
-        """The class that the selection picks, and both counts."""
-        selection, counts = whole_counts("selection", selection), whole_counts("counts", counts)
-        if selection.shape != counts.shape:
-            raise ValueError(
-                "selection and counts must be of as many classes, "
-                f"got {selection.size} and {counts.size}"
-            )
-        total = int(selection.sum())
-        if total != setting.n0:
-            raise ValueError(f"selection must add up to {setting.n0}, got {total}")
-        total = int(counts.sum())
-        if total != setting.n and not (self.sequential and 0 < total < setting.n):
-            most = "at most " if self.sequential else ""
-            raise ValueError(f"counts must add up to {most}{setting.n}, got {total}")
-        return int(np.argmax(selection)), selection, counts
-
-    # --- files
-
-    def to_fields(self) -> dict:
-        """The entries of a manifest that say the method: see `read_method`.
-
-        Raises
-        ------
-        ValueError
-            If a radius has more than six decimals.
-
-        Examples
-        --------
-        >>> RadiusLoss(0.05).to_fields()
-        {'two_sided': False, 'method': {'name': 'radius-loss', 'loss': '0.05'}}
-        """
-        entries: dict = {"two_sided": False}
-        if self.sequential:
-            entries["method"] = {"name": self.name, **self._field_values()}
-        return entries
-
-    def _field_values(self) -> dict:
-        """What a manifest holds for each of ``fields``."""
-        return {}
-
-    def check_row(
-        self, predict: int, radius: Decimal, samples: int, n: int, drawn: int | None = None
-    ) -> None:
-        """Raise unless a row of a certificate file may hold this.
-
-        Parameters
-        ----------
-        predict : int
-            The class, or `ABSTAIN`.
-        radius : Decimal
-            As the row has it.
-        samples : int
-            What its estimation counts add up to.
-        n : int
-            As the manifest has it.
-        drawn : int, optional
-            Samples drawn in all, where the row says so: more than its counts add up to.
-
-        Raises
-        ------
-        ValueError
-            In words, beginning with the column.
-        """
-        fewer = self._may_stop_at(predict)
-        if samples != n and not (fewer and samples < n):
-            most = "at most " if fewer else ""
-            raise ValueError(f"estimation: the counts must add up to {most}{n}, got {samples}")
-        if drawn is not None:
-            self._check_drawn(predict, samples, n, drawn)
-
-    def _check_drawn(self, predict: int, samples: int, n: int, drawn: int) -> None:
-        raise ValueError(
-            f"estimation: all samples drawn are to be counted, got {samples} of {drawn}"
-        )
-
-    def _may_stop_at(self, predict: int) -> bool:
-        """Whether a run that ends with this answer may have taken fewer than n samples."""
-        return self.sequential
-
-    # --- command line
-
-    @classmethod
-    def from_option(cls, value: Any) -> Method:
-        """The method, from the value of its option as parsed."""
-        return cls()
 
 
 class _OneRadius(Method):
@@ -416,7 +194,7 @@ class RadiusLoss(_OneRadius):
     fields: ClassVar = {"loss": (is_radius_text, "a decimal with at most 6 places in a string")}
 
     def __post_init__(self) -> None:
-        _check_given("loss", self.loss)
+        check_given("loss", self.loss)
 
     def stop_rule(self, setting: Setting) -> Rule:
         """Where the loss is as small as that, or there is nothing to hope for."""
@@ -440,7 +218,7 @@ class RadiusLoss(_OneRadius):
         return sequential.stopped_lower_bound(k, t, setting.n, setting.alpha), None
 
     def _field_values(self) -> dict:
-        return {"loss": _as_text("loss", self.loss)}
+        return {"loss": as_text("loss", self.loss)}
 
     @classmethod
     def from_option(cls, value: Any) -> RadiusLoss:
@@ -507,7 +285,7 @@ class AtRadii(Method):
         if not self.radii:
             raise ValueError("radii must not be empty")
         for radius in self.radii:
-            _check_given("radii", radius)
+            check_given("radii", radius)
 
     def stop_rule(self, setting: Setting) -> Rule:
         """Where each radius was shown or is hopeless; more is shown by a larger radius."""
@@ -554,7 +332,7 @@ class AtRadii(Method):
         )
 
     def _field_values(self) -> dict:
-        texts = sorted((_as_text("radii", one) for one in self.radii), key=Decimal)
+        texts = sorted((as_text("radii", one) for one in self.radii), key=Decimal)
         if not _are_ascending_texts(texts):
             raise ValueError(f"radii must be named once each, got {', '.join(texts)}")
         return {"radii": texts}
@@ -564,7 +342,7 @@ class AtRadii(Method):
     ) -> None:
         """As `Method.check_row`; a certified radius is one of those asked for."""
         super().check_row(predict, radius, samples, n, drawn)
-        if predict != ABSTAIN and radius not in [Decimal(_as_text("radii", r)) for r in self.radii]:
+        if predict != ABSTAIN and radius not in [Decimal(as_text("radii", r)) for r in self.radii]:
             raise ValueError(f"radius: must be one of the manifest's, got {radius:.6f}")
 
     def _check_drawn(self, predict: int, samples: int, n: int, drawn: int) -> None:

@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from rslib import _files
+from rslib import _files, quantization
 
 __all__ = ["from_exported", "from_onnx", "from_torchscript"]
 
@@ -129,6 +129,9 @@ def from_onnx(spec: str, shape: tuple[int, ...], num_classes: int | None):
         base = _Onnx(path.resolve())
     except Exception as error:  # protobuf's and the runtime's have no common parent
         raise ValueError(f"model {spec}: not a usable ONNX file: {_first_line(error)}") from None
+    quantization.check_static(model, f"model {spec}")
+    if quantization.is_quantized(model):
+        base.number_type = "int8"
     inputs = base.session().get_inputs()
     if len(inputs) != 1 or inputs[0].type not in _Onnx.TYPES:
         found = ", ".join(f"{one.name} {one.type}" for one in inputs)
@@ -153,7 +156,12 @@ def _external(message) -> set[str]:
 
 
 class _Onnx:
-    """An ONNX model as a function of a batch, in as many threads as torch has at the moment."""
+    """An ONNX model as a function of a batch, in as many threads as torch has at the moment.
+
+    ``number_type`` is what it computes in where no plan can change it, see `rslib.backends`.
+    """
+
+    number_type: str | None = None
 
     TYPES: ClassVar = {
         "tensor(float)": "float32",

@@ -23,7 +23,7 @@ References
 cohen2019, Theorem 1; jin2022 (float noise leaks the input); voracek2023 (smoothing on a grid).
 """
 
-from rslib.noise.laws import FloatGaussian, GridGaussian
+from rslib.noise.laws import FloatGaussian, GridGaussian, name_grid_points
 from rslib.noise.streams import NoiseStream, Purpose
 
-__all__ = ["FloatGaussian", "GridGaussian", "NoiseStream", "Purpose"]
+__all__ = ["FloatGaussian", "GridGaussian", "NoiseStream", "Purpose", "name_grid_points"]

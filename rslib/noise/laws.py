@@ -23,7 +23,7 @@ from rslib.noise.streams import (
 from rslib.noise.thresholds import MAX_RATIO, MIN_RATIO, thresholds_of
 
 LARGEST_EXPONENT = 30  # of sigma and step: their products with integers stay within float32
-OFF_GRID = 1e-3  # in steps; k * (1/255) in float32 is within 2e-5 for pixels
+LARGEST_ROUNDING = 1e-4  # in steps; k * (1/255) in float32 is within 2e-5 for pixels
 
 
 def _positive_fraction(name: str, value: float | str | Fraction) -> Fraction:
@@ -47,6 +47,36 @@ def _as_step(value: float | str | Fraction) -> Fraction:
     return step
 
 
+def name_grid_points(in_steps: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
+    """Whether numbers, in steps, are grid points up to the rounding of their number type.
+
+    A grid point k * step that is computed in floats is rounded twice at most: the step, and the
+    product or quotient. That is |k| machine epsilons of its type, in steps, and that alone is
+    forgiven: such a number is taken to *name* the grid point, which is what is certified. More
+    than 1e-4 steps are never taken for rounding, whatever the type.
+
+    Parameters
+    ----------
+    in_steps : float64 array
+    dtype : the floating NumPy dtype that the numbers had, or has its machine epsilon
+
+    Returns
+    -------
+    bool array
+
+    Examples
+    --------
+    >>> pixel = np.float32(200) * np.float32(1 / 255)
+    >>> bool(name_grid_points(np.float64(pixel) * 255, np.float32))
+    True
+    >>> bool(name_grid_points(np.float64(200.0001), np.float32))
+    False
+    """
+    nearest = np.rint(in_steps)
+    forgiven = np.abs(nearest) * (np.finfo(dtype).eps + 2.0**-50)
+    return np.abs(in_steps - nearest) <= np.minimum(forgiven, LARGEST_ROUNDING)
+
+
 def _as_finite_example(x: np.ndarray | torch.Tensor, remedy: str) -> torch.Tensor:
     """Return one example as a CPU tensor of its own floating dtype, all values finite."""
     if isinstance(x, torch.Tensor):
@@ -63,6 +93,11 @@ def _as_finite_example(x: np.ndarray | torch.Tensor, remedy: str) -> torch.Tenso
         where = tuple((~finite).nonzero()[0].tolist())
         raise ValueError(f"x must be finite, got {x[where].item()} at position {where}")
     return x
+
+
+def _twin(dtype: torch.dtype) -> type:
+    """NumPy's type with the same machine epsilon; bfloat16's is above all that is forgiven."""
+    return {torch.float64: np.float64, torch.float32: np.float32}.get(dtype, np.float16)
 
 
 class GridGaussian:
@@ -166,12 +201,16 @@ class GridGaussian:
         ValueError
             If x is empty, not finite, or too large for m + K to be exact in float32.
         """
-        remedy = "divide by 255 and use step=1/255 for 8-bit images"
-        x = _as_finite_example(x, remedy)
-        in_steps = x.double() / float(self.step)
+        in_steps, _ = self._in_steps(x)
         m = in_steps.round()
-        self._check_range(m)
         return m.to(torch.int32), (in_steps - m).abs().max().item()
+
+    def _in_steps(self, x: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.dtype]:
+        """One example in float64, divided by the step, and the number type that it had."""
+        x = _as_finite_example(x, "divide by 255 and use step=1/255 for 8-bit images")
+        in_steps = x.double() / float(self.step)
+        self._check_range(in_steps.round())
+        return in_steps, x.dtype
 
     def _check_range(self, m: torch.Tensor) -> None:
         largest, limit = float(m.double().abs().max()), EXACT - self.reach
@@ -182,7 +221,7 @@ class GridGaussian:
             )
 
     def prepare(self, x: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """Check one example and return its grid coordinates.
+        """Check one example and return the coordinates of the grid point that it names.
 
         Parameters
         ----------
@@ -196,16 +235,22 @@ class GridGaussian:
         Raises
         ------
         TypeError, ValueError
-            As :meth:`nearest`, and if x is further than 1e-3 steps from the grid.
+            As :meth:`nearest`, and if x differs from the grid by more than the rounding of its own
+            number type, see `name_grid_points`.
         """
-        m, distance = self.nearest(x)
-        if distance > OFF_GRID:
+        in_steps, dtype = self._in_steps(x)
+        m = in_steps.round()
+        if not name_grid_points(in_steps.numpy(), _twin(dtype)).all():
+            normalised = "; normalisation belongs into the network (models.Normalise)"
             raise ValueError(
                 f"x must lie on the grid of step {self.step}: the largest |x/step - m| is "
-                f"{distance:.3g}, above {OFF_GRID}; give the step that the data lie on, or round x "
-                "to the grid and count the distance moved against the radius"
+                f"{(in_steps - m).abs().max():.3g}, more than {str(dtype).removeprefix('torch.')} "
+                f"rounds by{normalised if in_steps.min() < 0 else ''}; give the step that the data "
+                "lie on (16 bits need float64), or off_grid='round', which costs radius: half the "
+                f"step times the root of the dimension, {math.sqrt(m.numel()) / 2**17:.2g} with "
+                "step 1/65536"
             )
-        return m
+        return m.to(torch.int32)
 
     def from_grid(self, m: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Return the float32 values that a network sees for grid coordinates ``m``.
