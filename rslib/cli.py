@@ -1,4 +1,4 @@
-"""``rslib`` on the command line: train, quantize, predict, certify, analyze, compare and so on.
+"""``rslib`` on the command line: train, quantize, predict, certify, analyze, plot and so on.
 
 It parses and prints; the work is done by the modules, `rslib.runs` above all.
 
@@ -18,38 +18,35 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rslib import (
     DISTRIBUTION,
-    __version__,
+    _options,
     audit,
-    backends,
-    confidence,
+    datasets,
     decisions,
     evaluation,
+    progress,
     records,
     verifier,
 )
+from rslib._options import HYPERPARAMETERS, UsageError, as_sigma
 from rslib.sharding import Team
 
 if TYPE_CHECKING:
     from rslib.datasets import Dataset
     from rslib.engine import Plan
-    from rslib.runs import OpenedModel
+    from rslib.runs import OpenedModel, Prediction
     from rslib.smoothing import SmoothedClassifier
 
 __all__ = ["main"]
 
 _CERTIFICATES = Path("data/certify")
 _WEIGHTS = Path("data/models")
-
-
-class _UsageError(ValueError):
-    """An argument that argparse could not judge by itself."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,10 +106,11 @@ def _what_to_install(error: ModuleNotFoundError) -> str:
 
 
 def _train(options: argparse.Namespace) -> int:
+    _say_loading()
     from rslib import runs
 
     dataset = _dataset(options, "train")
-    _sigma(options.sigma)
+    as_sigma(options.sigma)
     default = _WEIGHTS / options.dataset / options.model / f"sigma_{options.sigma}.safetensors"
     out = Path(options.out or default)
     done = runs.train(
@@ -121,7 +119,7 @@ def _train(options: argparse.Namespace) -> int:
         options.sigma,
         model=options.model,
         recipe=options.recipe,
-        changes={name: getattr(options, name) for name in _HYPERPARAMETERS},
+        changes={name: getattr(options, name) for name in HYPERPARAMETERS},
         seed=options.seed,
         store=options.store,
         threads=options.threads,
@@ -143,10 +141,11 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _quantize(options: argparse.Namespace) -> int:
+    _say_loading()
     from rslib import runs
 
     dataset = _dataset(options, "train")
-    _sigma(options.sigma, least_positive=True)
+    as_sigma(options.sigma, least_positive=True)
     weights = Path(options.weights)
     made = runs.quantize(
         weights,
@@ -163,17 +162,100 @@ def _quantize(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    missing = [name for name in options.what if not Path(name).is_file()]
+    if not missing:
+        return _predict_files(options)
+    if len(options.what) > 1 or missing[0] not in datasets.DATASETS:
+        known = ", ".join(sorted(datasets.DATASETS))
+        raise UsageError(f"{missing[0]}: no such image file, and not one of {known} by itself")
+    options.dataset = missing[0]
+    for name in ("like", "num_classes"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} is for image files, got {missing[0]}")
     dataset = _dataset(options, "test")
-    indices = _indices(options.indices, len(dataset))
-    smoothed = _smoothed(options, dataset, _model(options, dataset))
+    indices = _indices(options, dataset)
+    predictions = _predictions(options, dataset, indices)
+    print("idx\tlabel\tpredict")
+    for found in predictions:
+        print(f"{found.index}\t{dataset.labels[found.index]}\t{found.label}", flush=True)
+    return 0
+
+
+def _predict_files(options: argparse.Namespace) -> int:
+    """Image files: what they show, by name where classes have names, and the share of the votes."""
+    names, count = _classes(options)
+    # Their shape is known before the model, and the number of classes may be the model's to say.
+    dataset = datasets.Dataset.from_files(options.what, count or 2, **_reading(options))
+    predictions = _predictions(options, dataset, range(len(dataset)), count is None)
+    print("file\tpredict\tshare")
+    for file, found in zip(dataset.files or (), predictions, strict=True):
+        if found.label == decisions.ABSTAIN:
+            shown = "ABSTAIN"
+        else:
+            shown = names[found.label] if names else str(found.label)
+        print(f"{file}\t{shown}\t{found.share:.3f}", flush=True)
+    return 0
+
+
+def _predictions(
+    options: argparse.Namespace,
+    dataset: Dataset,
+    indices: Sequence[int],
+    count_classes: bool = False,
+) -> Iterator[Prediction]:
+    """What the smoothed classifier that the options name answers about examples."""
+    _say_loading()
+    from rslib import runs
+
+    model = _model(options, dataset.shape, None if count_classes else dataset.num_classes)
+    if count_classes:
+        count = runs.classes_of(model.network, dataset.shape)
+        dataset = replace(dataset, num_classes=count)
+    smoothed = _smoothed(options, dataset, model)
     if options.seed is None:
         _say(f"Seed {smoothed.seed}, drawn fresh: --seed with it gives these answers again.")
-    images = (dataset.images[idx] for idx in indices)
-    labels = smoothed.predict_many(images, options.n, options.alpha, indices)
-    print("idx\tlabel\tpredict")
-    for idx, label in zip(indices, labels, strict=True):
-        print(f"{idx}\t{dataset.labels[idx]}\t{label}", flush=True)
-    return 0
+    return runs.predict(smoothed, dataset, options.n, options.alpha, indices)
+
+
+def _classes(options: argparse.Namespace) -> tuple[tuple[str, ...] | None, int | None]:
+    """What classes are called and how many there are, as far as options say it.
+
+    From a certificate file images and normalisation are taken over, too, where no option says them.
+    """
+    if options.indices is not None or options.sample is not None:
+        raise UsageError("--indices and --sample are for data sets: name the image files alone")
+    if options.root is not None and options.like is not None:
+        raise UsageError("--root and --like both say what classes are called: give one of them")
+    names, count = None, options.num_classes
+    if options.root is not None:
+        names = datasets.class_names(options.root, options.split)
+        count = len(names) if count is None else count
+    if options.like is not None:
+        like = records.Manifest.read(records.manifest_path(options.like))
+        names, count = like.dataset.class_names, like.dataset.num_classes
+        _take_over(options, like)
+    if names is not None and len(names) != count:
+        raise UsageError(
+            f"--num-classes must be {len(names)}, the folders in {options.root}, got {count}"
+        )
+    return names, count
+
+
+def _take_over(options: argparse.Namespace, like: records.Manifest) -> None:
+    """Options that are not given, as a certificate file was made with."""
+    given = {
+        "channels": like.dataset.channels or like.dataset.shape[0],
+        "resize": like.dataset.resize,
+        "crop": like.dataset.crop,
+        "weights_entry": like.model.entry,
+        "mean": like.model.mean,
+        "std": like.model.std,
+        "input_range": like.model.input_range,
+        "output": like.model.output,
+    }
+    for name, value in given.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
 
 
 def _certify(options: argparse.Namespace) -> int:
@@ -183,15 +265,15 @@ def _certify(options: argparse.Namespace) -> int:
 
 def _certify_share(options: argparse.Namespace, team: Team) -> int:
     """Certify this process's share of the examples; all of them where it is alone."""
+    method = decisions.method_from_options(vars(options))
+    out = Path(options.out or _default_out(options))
+    _say_loading()
     from rslib import runs
 
-    method = decisions.method_from_options(vars(options))
     dataset = _dataset(options, "test")
-    indices = _indices(options.indices, len(dataset))
-    name = Path(options.weights).parent.name
-    out = Path(options.out or _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv")
+    indices = _indices(options, dataset)
     earlier = runs.begun(out) if team.rank == 0 else None
-    model = _model(options, dataset)
+    model = _model(options, dataset.shape, dataset.num_classes, team)
     smoothed = _smoothed(options, dataset, model, earlier, team)
     options.resume_hint = f"{out} is whole; the same command goes on where it stopped."
     outcome = runs.certify(
@@ -218,9 +300,30 @@ def _certify_share(options: argparse.Namespace, team: Team) -> int:
     return 0
 
 
+def _default_out(options: argparse.Namespace) -> Path:
+    """A place by data set, model and noise level."""
+    if options.model is not None:
+        where, _, named = options.model.rpartition(":")
+        name = Path(where).stem if where.endswith(".py") else Path(named).stem
+    elif options.weights is not None:
+        name = Path(options.weights).parent.name
+    else:
+        raise UsageError("--weights must be given, or --model")
+    return _CERTIFICATES / options.dataset / name / f"sigma_{options.sigma}.tsv"
+
+
 def _analyze(options: argparse.Namespace) -> int:
-    files = [records.read_certificates(path) for path in options.files]
-    print(evaluation.table(files, options.radii, options.format, options.band))
+    files = evaluation.find_files(options.files)
+    print(evaluation.table(files, options.radii, options.format, options.band, options.labels))
+    return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from rslib import plotting
+
+    files = evaluation.find_files(options.files)
+    plotting.write_curve(files, options.out, options.labels, confidence=options.band or None)
+    print(f"{options.out}: {len(files)} {'curve' if len(files) == 1 else 'curves'}")
     return 0
 
 
@@ -247,6 +350,9 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    for name in ("model", "weights"):
+        if getattr(options, name) is not None and options.replay is None:
+            raise UsageError(f"--{name} is for --replay: nothing else here runs the network")
     reports = verifier.verify_paths(options.paths)
     for report in reports:
         for problem in report.problems:
@@ -260,9 +366,18 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _replay(path: Path, options: argparse.Namespace) -> bool:
     """Draw the noise of a few randomly chosen rows again and compare the counts."""
+    _say_loading()
     from rslib import runs
 
-    found = runs.replay(path, options.replay, options.root, options.seed)
+    _announce(f"Drawing rows of {path} again.")
+    found = runs.replay(
+        path,
+        options.replay,
+        options.root,
+        options.seed,
+        model=options.model,
+        weights=options.weights,
+    )
     for problem in found.problems:
         print(problem)
     if found.indices:
@@ -275,6 +390,17 @@ def _replay(path: Path, options: argparse.Namespace) -> bool:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _announce(text: str) -> None:
+    """Say what begins: once, where several processes share a command."""
+    if os.environ.get("RANK", "0") == "0":
+        progress.announce(text)
+
+
+def _say_loading() -> None:
+    if "torch" not in sys.modules:
+        _announce("Loading torch.")
 
 
 @contextmanager
@@ -291,17 +417,42 @@ def _team(options: argparse.Namespace) -> Iterator[Team]:
 
 def _dataset(options: argparse.Namespace, split: str) -> Dataset:
     """The data set that the options name."""
-    from rslib import datasets
+    split = getattr(options, "split", None) or split
+    _announce(f"Reading {options.dataset}, {split}.")
+    return datasets.load(options.dataset, split, options.root, **_reading(options))
 
-    return datasets.load(options.dataset, getattr(options, "split", None) or split, options.root)
+
+def _reading(options: argparse.Namespace) -> dict[str, Any]:
+    """How files become images, as far as options say it."""
+    found = {name: getattr(options, name) for name in ("channels", "resize", "crop")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def _model(options: argparse.Namespace, dataset: Dataset) -> OpenedModel:
+def _model(
+    options: argparse.Namespace,
+    shape: tuple[int, ...],
+    num_classes: int | None,
+    team: Team | None = None,
+) -> OpenedModel:
     """The base classifier that the options name."""
     from rslib import runs
 
-    _sigma(options.sigma, least_positive=True)
-    return runs.open_model(options.weights, dataset.shape, dataset.num_classes)
+    as_sigma(options.sigma, least_positive=True)
+    _announce(f"Opening {options.model or options.weights}.")
+    model = runs.open_model(
+        options.weights,
+        shape,
+        num_classes,
+        model=options.model,
+        entry=options.weights_entry,
+        mean=options.mean,
+        std=options.std,
+        input_range=options.input_range,
+        output=options.output,
+    )
+    for note in model.notes if team is None or team.rank == 0 else ():
+        _say(f"{model.name}: {note}.")
+    return model
 
 
 def _smoothed(
@@ -344,255 +495,39 @@ def _smoothed(
     return smoothed or smooth(*decided)
 
 
-def _sigma(text: str, least_positive: bool = False) -> Fraction:
-    if not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,20})?", text):
-        raise _UsageError(f"--sigma must be a decimal number, got {text!r}")
-    value = Fraction(text)
-    if value < 0 or (least_positive and value == 0):
-        raise _UsageError(f"--sigma must be {'positive' if least_positive else '>= 0'}, got {text}")
-    return value
-
-
-def _indices(text: str | None, size: int) -> list[int]:
-    """``START:STOP:STRIDE`` as in Python; all of the data set when empty."""
+def _indices(options: argparse.Namespace, dataset: Dataset) -> list[int]:
+    """``START:STOP:STRIDE`` as in Python, or a balanced sample; all where nothing is said."""
+    text, size = options.indices, len(dataset)
+    if options.sample is not None:
+        if options.sample > size:
+            raise UsageError(f"--sample must be at most all {size} examples, got {options.sample}")
+        return dataset.sample(options.sample, options.sample_seed)
     try:
         parts = [int(part) if part else None for part in (text or "::").split(":")]
         if not 2 <= len(parts) <= 3:
             raise ValueError
         chosen = list(range(size))[slice(*parts)]
     except ValueError:
-        raise _UsageError(f"--indices must be START:STOP:STRIDE, got {text!r}") from None
+        raise UsageError(f"--indices must be START:STOP:STRIDE, got {text!r}") from None
     if not chosen:
-        raise _UsageError(f"--indices {text} picks none of the {size} examples")
+        raise UsageError(f"--indices {text} picks none of the {size} examples")
     return chosen
 
 
-# --------------------------------------------------------------------------------------- parser
-
-
-def _whole(text: str, least: int, most: int) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,30}", text) or not least <= int(text) <= most:
-        message = f"must be a whole number from {least} to {most}, got {text}"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    return _whole(text, 1, confidence.LARGEST_N)
-
-
-def _radius(text: str) -> str:
-    """A radius as typed: the manifest holds the exact decimal."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text):
-        message = f"must be a decimal with at most 6 places, got {text}"
-        raise argparse.ArgumentTypeError(message)
-    return text
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**63 - 1)
-
-
-class _Alpha(argparse.Action):
-    """Keeps alpha as typed: the manifest holds the exact decimal."""
-
-    def __call__(self, parser, namespace, text, option_string=None) -> None:
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
-        least = 2 * confidence.SMALLEST_ALPHA
-        if not least <= value < 1:
-            parser.error(f"argument --alpha: must be between {least:g} and 1, got {text}")
-        namespace.alpha, namespace.alpha_text = value, text
-
-
-# What a run of `train` may change in its recipe; None: as the recipe has it.
-_HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "epochs": {"type": _positive, "help": "default: the recipe's"},
-    "batch_size": {"type": _positive, "help": "default: the recipe's"},
-    "learning_rate": {"type": float, "help": "default: the recipe's"},
-    "weight_decay": {"type": float, "help": "default: the recipe's"},
-    "consistency": {"type": float, "default": 0.0, "help": "weight of consistency regularisation"},
-    "bfloat16": {"action": "store_true", "help": "mixed precision"},
-    "compiled": {"choices": ("no", "blocks", "whole"), "default": "no"},
-}
-
-
-def _add_dataset(added: argparse.ArgumentParser) -> None:
-    added.add_argument("dataset", help="digits, cifar10, folder, ...")
-    added.add_argument("--root", help="folder of the data set (digits need none)")
-    added.add_argument("--sigma", required=True, help="standard deviation of the noise")
-
-
-def _add_data(added: argparse.ArgumentParser) -> None:
-    _add_dataset(added)
-    added.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
-    added.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default cpu)")
-
-
-def _add_budget(added: argparse.ArgumentParser) -> None:
-    added.add_argument(
-        "--budget",
-        type=_positive,
-        metavar="SECONDS",
-        help="stop in time; the same command goes on later",
-    )
-
-
-def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
-    _add_data(added)
-    added.add_argument(
-        "--seed", type=_seed, help="fixes every draw (default: the file's, else drawn fresh)"
-    )
-    added.add_argument(
-        "--weights", required=True, help="a .safetensors or .onnx that `train` or `quantize` wrote"
-    )
-    added.add_argument("--split", choices=("train", "test"), default="test")
-    added.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
-    added.add_argument("--n", type=_positive, default=n, help=f"noisy copies (default {n})")
-    added.add_argument(
-        "--alpha",
-        action=_Alpha,
-        default=0.001,
-        help="probability of a false answer, at most (default 0.001)",
-    )
-    added.set_defaults(alpha_text="0.001")
-    added.add_argument(
-        "--noise",
-        choices=("grid", "float"),
-        default="grid",
-        help="grid: exact, certificates hold in floating point (default); float: not sound",
-    )
-    plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
-    plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
-    plan.add_argument("--backend", choices=backends.NAMES)
-    plan.add_argument(
-        "--dtype",
-        choices=backends.DTYPES,
-        help="default float32; another number type is another base classifier",
-    )
-
-
-def _add_methods(added: argparse.ArgumentParser) -> None:
-    """An option for each method that has one; of those that may stop a run one at most."""
-    stops = added.add_mutually_exclusive_group()
-    for method in decisions.METHODS.values():
-        option = method.option
-        if option is None:
-            continue
-        group = stops if method.sequential else added
-        if option.takes_radii:
-            group.add_argument(
-                option.flag,
-                type=_radius,
-                metavar=option.metavar,
-                nargs=option.nargs,
-                help=option.help,
-            )
-        else:
-            group.add_argument(option.flag, action="store_true", help=option.help)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rslib",
-        description="Certified robustness by randomized smoothing.",
-        epilog="Exit codes: 0 well; 1 a certificate or an audit failed; 2 bad arguments or files; "
-        "3 --budget was up; 130 interrupted.",
+    return _options.parser(
+        {
+            "train": _train,
+            "quantize": _quantize,
+            "predict": _predict,
+            "certify": _certify,
+            "analyze": _analyze,
+            "plot": _plot,
+            "compare": _compare,
+            "audit": _audit,
+            "verify": _verify,
+        }
     )
-    parser.add_argument("--version", action="version", version=f"rslib {__version__}")
-    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
-
-    def command(name: str, run, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run)
-        return added
-
-    added = command("train", _train, "Train a base classifier under Gaussian noise.")
-    _add_data(added)
-    added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
-    added.add_argument("--model", default="cnn", help="mlp, cnn, resnet20, ... (default cnn)")
-    added.add_argument(
-        "--recipe",
-        choices=("digits", "sgd", "evening"),
-        default="digits",
-        help="digits: AdamW (default); sgd: for residual networks on 32 x 32 images; "
-        "evening: for the wide network on CPU cores",
-    )
-    for name, how in _HYPERPARAMETERS.items():
-        added.add_argument(f"--{name.replace('_', '-')}", **how)
-    added.add_argument("--checkpoint", metavar="FILE", help="written every epoch, and resumed")
-    added.add_argument("--log", metavar="FILE", help="loss and noisy accuracy, as JSON lines")
-    added.add_argument(
-        "--store",
-        choices=("float32", "bfloat16", "float16"),
-        default="float32",
-        help="number type of the weights' file (default float32)",
-    )
-    _add_budget(added)
-    added.add_argument("--out", help="default data/models/DATASET/MODEL/sigma_SIGMA.safetensors")
-    added.add_argument("--overwrite", action="store_true", help="replace existing weights")
-
-    added = command("quantize", _quantize, "Round a network to eight bits, into its own file.")
-    added.add_argument("weights", help="a .safetensors that `train` wrote")
-    _add_dataset(added)
-    added.add_argument(
-        "--images", type=_positive, default=500, help="to calibrate on (default 500)"
-    )
-    added.add_argument("--seed", type=_seed, default=0, help="which images and noise (default 0)")
-    added.add_argument("--out", help="default WEIGHTS with .int8.onnx in place of .safetensors")
-    added.add_argument("--overwrite", action="store_true", help="replace an existing file")
-
-    added = command("predict", _predict, "Predict with the smoothed classifier, or abstain.")
-    _add_sampling(added, 1000)
-
-    added = command("certify", _certify, "Certify examples; goes on where it was stopped.")
-    _add_sampling(added, 100_000)
-    added.add_argument("--n0", type=_positive, default=100, help="copies that pick the class")
-    _add_budget(added)
-    _add_methods(added)
-    added.add_argument("--out", help="default data/certify/DATASET/MODEL/sigma_SIGMA.tsv")
-    added.add_argument("--quiet", action="store_true", help="print no table at the end")
-
-    added = command("analyze", _analyze, "Certified accuracy of certificate files, as a table.")
-    added.add_argument("files", nargs="+", metavar="FILE")
-    added.add_argument("--radii", nargs="+", default=evaluation.DEFAULT_RADII, metavar="R")
-    added.add_argument("--format", choices=evaluation.FORMATS, default="table", help="of output")
-    added.add_argument(
-        "--band",
-        type=float,
-        metavar="CONFIDENCE",
-        help="also the half width of the simultaneous band for the population, say 0.95",
-    )
-
-    added = command("compare", _compare, "Two files of the same images, in pairs.")
-    added.add_argument("a", metavar="A", help="a certificate file or a log")
-    added.add_argument("b", metavar="B", help="another, of the same images")
-    added.add_argument("--radii", nargs="+", metavar="R", help="default: those both have decided")
-    added.add_argument("--format", choices=evaluation.FORMATS, default="table", help="of output")
-    added.add_argument(
-        "--confidence", type=float, default=0.95, help="of all intervals together (default 0.95)"
-    )
-    added.add_argument(
-        "--difference", type=float, default=0.02, help="whose power is given (default 0.02)"
-    )
-    added.add_argument("--common", action="store_true", help="leave out images that one lacks")
-
-    added = command("audit", _audit, "What logs, also other people's, say and contradict.")
-    added.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER")
-    added.add_argument("--sigma", help="of the noise; default: what the file or its path says")
-    added.add_argument("--n", type=_positive, help="samples that the log is said to rest on")
-    added.add_argument("--alpha", help="failure probability that the log is said to have")
-    added.add_argument("--against", metavar="OTHER", help="a log of the same images")
-    added.add_argument("--format", choices=audit.FORMATS, default="table", help="of output")
-
-    added = command("verify", _verify, "Recompute every radius from its counts; exit 1 if wrong.")
-    added.add_argument("paths", nargs="+", metavar="FILE_OR_FOLDER")
-    added.add_argument("--replay", type=_positive, metavar="K", help="also redraw K rows a file")
-    added.add_argument("--root", help="folder of the data set, for --replay")
-    added.add_argument("--seed", type=_seed, help="that --replay is to find in the files")
-    return parser
 
 
 if __name__ == "__main__":

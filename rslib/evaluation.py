@@ -24,6 +24,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 
@@ -43,6 +44,7 @@ __all__ = [
     "average_certified_radius",
     "certified_accuracy",
     "compare",
+    "find_files",
     "summary",
     "table",
 ]
@@ -247,6 +249,37 @@ def accuracy_band(
 # Tables
 
 
+def find_files(paths: Iterable[str | os.PathLike]) -> list[Path]:
+    """The files themselves; of folders, the certificate files in them and in those below.
+
+    Parameters
+    ----------
+    paths : iterable of paths
+
+    Returns
+    -------
+    list of Path
+        In the order given, each folder's ``*.tsv`` sorted by name.
+
+    Raises
+    ------
+    ValueError
+        For a folder that holds none.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = sorted(path.rglob("*.tsv")) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(f"{path}: holds no certificate file (*.tsv)")
+        found += inside
+    return found
+
+
+def _check_labels(labels: Sequence[str] | None, files: Sequence) -> None:
+    if labels is not None and len(labels) != len(files):
+        raise ValueError(f"labels must name each of {len(files)} files, got {len(labels)}")
+
+
 def _read(files: Iterable[CertificateFile | str | os.PathLike]) -> list[CertificateFile]:
     read = [
         file if isinstance(file, CertificateFile) else read_certificates(file) for file in files
@@ -260,13 +293,18 @@ def _read(files: Iterable[CertificateFile | str | os.PathLike]) -> list[Certific
 
 
 def _records(
-    files: list[CertificateFile], radii: list[Decimal], confidence: float | None
+    files: list[CertificateFile],
+    radii: list[Decimal],
+    confidence: float | None,
+    labels: Sequence[str] | None,
 ) -> list[dict]:
+    _check_labels(labels, files)
     records = []
-    for file in files:
+    for place, file in enumerate(files):
         rows, asked = list(file.rows), asked_radii(file)
         manifest, mean = manifest_of(file), _mean_radius(rows)
-        record = {
+        record: dict = {} if labels is None else {"label": labels[place]}
+        record |= {
             "file": str(file.path),
             "sigma": None if manifest is None else manifest["sigma"],
             "m": len(rows),
@@ -290,6 +328,7 @@ def summary(
     files: Iterable[CertificateFile | str | os.PathLike],
     radii: Sequence[float | str | Decimal] = DEFAULT_RADII,
     confidence: float | None = None,
+    labels: Sequence[str] | None = None,
 ) -> list[dict]:
     """What :func:`rslib.evaluation.table` shows, as plain rows for ``pandas.DataFrame``.
 
@@ -300,18 +339,21 @@ def summary(
     Returns
     -------
     list of dict
-        Keys: file, sigma, m, missing, a key ``r=0.5`` for each radius, ACR, abstain, and half_width
-        where a confidence is given. Numbers are floats, and None where the file does not say.
+        Keys: label where labels are given, file, sigma, m, missing, a key ``r=0.5`` for each
+        radius, ACR, abstain, and half_width where a confidence is given. Numbers are floats, and
+        None where the file does not say.
     """
     if confidence is not None:
         _check_confidence(confidence)
     chosen = list(dict.fromkeys(checked_radii(radii)))
+    names = ("file", "sigma", "m", "missing") if labels is None else (
+        "label", "file", "sigma", "m", "missing")  # fmt: skip
     return [
-        {name: record[name] for name in ("file", "sigma", "m", "missing")}
+        {name: record[name] for name in names}
         | {f"r={radius}": share for radius, share in record["certified_accuracy"].items()}
         | {"ACR": record["average_certified_radius"], "abstain": record["abstention_rate"]}
         | ({} if confidence is None else {"half_width": record["half_width"]})
-        for record in _records(_read(files), chosen, confidence)
+        for record in _records(_read(files), chosen, confidence, labels)
     ]
 
 
@@ -320,6 +362,7 @@ def table(
     radii: Sequence[float | str | Decimal] = DEFAULT_RADII,
     format: str = "table",
     confidence: float | None = None,
+    labels: Sequence[str] | None = None,
 ) -> str:
     """Certified accuracy of several certificate files at several radii.
 
@@ -333,6 +376,8 @@ def table(
         The first three round shares to three decimals; the other two give every digit.
     confidence : float, optional
         Adds the half width of the band of :func:`accuracy_band`, which holds at every radius.
+    labels : sequence of str, optional
+        One a file, shown in its place.
 
     Returns
     -------
@@ -345,26 +390,27 @@ def table(
     Raises
     ------
     ValueError
-        If there are no files, a file has no rows or cannot be read, or an argument is out of
-        range.
+        If there are no files, a file has no rows or cannot be read, there are not as many labels
+        as files, or an argument is out of range.
     """
     check_format(format)
     if confidence is not None:
         _check_confidence(confidence)
     chosen = list(dict.fromkeys(checked_radii(radii)))
-    records = _records(_read(files), chosen, confidence)
+    records = _records(_read(files), chosen, confidence, labels)
     if format == "json":
         return json.dumps(records, indent=2)
 
     exact = format == "csv"
-    header = ["file", "sigma", "m"] + (["missing"] if exact else [])
+    first = "file" if labels is None else "label"
+    header = [first, "sigma", "m"] + (["missing"] if exact else [])
     header += [*(f"r={radius}" for radius in chosen), "ACR", "abstain"]
     if confidence is not None:
         header.append(f"±{percent(confidence)}")
     lines = [header]
     for record in records:
         m, missing = record["m"], record["missing"]
-        line = [record["file"], record["sigma"] or ""]
+        line = [record[first], record["sigma"] or ""]
         line += (
             [str(m), str(missing)] if exact else [f"{m} of {m + missing}" if missing else f"{m}"]
         )

@@ -7,17 +7,24 @@ Figures stand on white, so they stay readable on a page in dark mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from scipy.stats import norm
 
 import rslib
+from rslib import _files
+from rslib._results import asked_radii
+from rslib.records import CertificateFile, read_certificates
 
 __all__ = [
     "COLOURS",
@@ -27,6 +34,7 @@ __all__ = [
     "figure1",
     "normal_density_and_distribution",
     "use_style",
+    "write_curve",
 ]
 
 COLOURS = {
@@ -242,7 +250,8 @@ def certified_accuracy_curve(
         Legend entries; default the noise level of each manifest, or the place in the sequence.
     radii : sequence of float, optional
         Where to evaluate, l2 radii in input units, ascending. Default: every radius that
-        occurs, and a little beyond the largest, which gives the curve exactly.
+        occurs, and a little beyond the largest, which gives the curve exactly. A file in which
+        only some radii were decided is drawn at those, with a mark at each.
     band : bool
         Shade the confidence band of ``evaluation.accuracy_band`` at level `confidence`.
     max_radius : bool
@@ -274,20 +283,27 @@ def certified_accuracy_curve(
         ]
     if radii is None:
         occurring = {float(row.radius) for rows in all_rows for row in rows}
-        radii = sorted({0.0, *occurring, 1.05 * max(occurring) or 1.0})
+        everywhere = sorted({0.0, *occurring, 1.05 * max(occurring) or 1.0})
+    else:
+        everywhere = list(radii)
 
-    for rows, manifest, label in zip(all_rows, manifests, labels, strict=True):
+    for file, manifest, label in zip(files, manifests, labels, strict=True):
+        asked = asked_radii(file)
+        at = everywhere if asked is None or radii is not None else sorted(map(float, asked))
         # Accuracy at r counts radii >= r: the curve is continuous from the left.
-        accuracy = rslib.evaluation.certified_accuracy(rows, radii)
-        (line,) = ax.plot(radii, accuracy, label=label, drawstyle="steps-pre")
+        accuracy = rslib.evaluation.certified_accuracy(file, at)
+        mark = None if asked is None else "."
+        (line,) = ax.plot(at, accuracy, label=label, drawstyle="steps-pre", marker=mark)
         if band:
-            lower, upper = rslib.evaluation.accuracy_band(rows, radii, confidence=confidence)
+            lower, upper = rslib.evaluation.accuracy_band(file, at, confidence=confidence)
             ax.fill_between(
-                radii, lower, upper, step="pre", color=line.get_color(), alpha=0.15, linewidth=0
+                at, lower, upper, step="pre", color=line.get_color(), alpha=0.15, linewidth=0
             )
         if max_radius and manifest:
-            limit = rslib.certificates.max_certified_radius(
-                manifest["n"], float(manifest["alpha"]), float(manifest["sigma"])
+            limit = float(
+                rslib.certificates.max_certified_radius(
+                    manifest["n"], float(manifest["alpha"]), float(manifest["sigma"])
+                )
             )
             ax.plot(
                 [limit], [0], marker="o", clip_on=False, color=line.get_color(), linestyle="none"
@@ -295,3 +311,66 @@ def certified_accuracy_curve(
     ax.set(xlabel=r"$\ell_2$ radius $r$ (input units)", ylabel="certified accuracy", ylim=(0, 1))
     ax.set_xlim(left=0)
     ax.legend()
+
+
+def write_curve(
+    files: Iterable[CertificateFile | str | os.PathLike],
+    out: str | os.PathLike,
+    labels: Sequence[str] | None = None,
+    *,
+    confidence: float | None = 0.95,
+) -> None:
+    """Draw certified accuracy against radius into a file, in the book's style.
+
+    Parameters
+    ----------
+    files : iterable of CertificateFile or paths
+        As for :func:`rslib.evaluation.table`.
+    out : path
+        ``.png``, ``.svg`` or ``.pdf``. Folders are created; the same files give the same bytes.
+    labels : sequence of str, optional
+        Legend entries; default the noise levels, or the files where these do not tell them apart.
+    confidence : float, optional
+        Of the band of :func:`rslib.evaluation.accuracy_band`; None draws none.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read or has no rows, there are not as many labels as files, or ``out``
+        ends otherwise.
+    """
+    out = Path(out)
+    kind = out.suffix.lower().removeprefix(".")
+    if kind not in ("png", "svg", "pdf"):
+        raise ValueError(f"out must end in .png, .svg or .pdf, got {str(out)!r}")
+    read = [
+        file if isinstance(file, CertificateFile) else read_certificates(file) for file in files
+    ]
+    for file in read:
+        if not file.rows:
+            raise ValueError(f"{file.path}: holds no certificates")
+    with mpl.rc_context():
+        use_style()
+        figure = Figure()  # not of pyplot: no window, whatever the environment says
+        certified_accuracy_curve(
+            figure.subplots(),
+            read,
+            _names(read) if labels is None else labels,
+            band=confidence is not None,
+            confidence=confidence or 0.95,
+        )
+        no_date = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+        _files.replace(out, lambda file: figure.savefig(file, format=kind, metadata=no_date))
+
+
+def _names(files: Sequence[CertificateFile]) -> list[str]:
+    """What tells files apart in a legend."""
+    names = [
+        rf"$\sigma$ = {file.manifest['sigma']}" if file.manifest else file.path.name
+        for file in files
+    ]
+    often = Counter(names)
+    return [
+        name if often[name] == 1 else f"{name}, {file.path}"
+        for name, file in zip(names, files, strict=True)
+    ]

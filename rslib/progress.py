@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-__all__ = ["bar", "watch"]
+__all__ = ["announce", "bar", "watch"]
 
 
 # Seconds: what is done sooner needs no bar, and leaves no trace in a notebook.
@@ -40,9 +40,24 @@ def bar(total: int, unit: str, hide: bool = False) -> tqdm:
     -------
     tqdm.tqdm
     """
-    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    hidden = hide or "CI" in os.environ or not seen
-    return tqdm(total=total, unit=f" {unit}", disable=hidden, delay=_DELAY)
+    return tqdm(total=total, unit=f" {unit}", disable=hide or not _is_seen(), delay=_DELAY)
+
+
+def _is_seen() -> bool:
+    """Whether somebody looks on who could wonder what goes on."""
+    return "CI" not in os.environ and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+
+
+def announce(text: str) -> None:
+    """Say on standard error what begins, where a bar would be shown, too.
+
+    Parameters
+    ----------
+    text : str
+        A line.
+    """
+    if _is_seen():
+        print(text, file=sys.stderr, flush=True)
 
 
 def watch(

@@ -142,7 +142,29 @@ def _indices(value) -> bool:
     )
 
 
+def _texts(value) -> bool:
+    return type(value) is list and value != [] and all(map(_text, value))
+
+
+def _number(value) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _numbers(value) -> bool:
+    return type(value) is list and value != [] and all(map(_number, value))
+
+
+def _hashes(value) -> bool:
+    return (
+        type(value) is dict
+        and value != {}
+        and all(map(_text, value))
+        and all(map(_is_sha256, value.values()))
+    )
+
+
 _COUNT = partial(_is_integer, 1, 10**12)
+_is_sha256 = partial(_is_match, "[0-9a-f]{64}")
 _POSITIVE = "a positive decimal or fraction in a string"
 
 
@@ -212,6 +234,12 @@ class _Object(Mapping):
                 found[key] = value
         return found | dict(self.extra)
 
+    def difference(self, other: Self) -> tuple[str, Any, Any] | None:
+        """The first field, with both values, in which two that have to agree differ."""
+        here, there = self.to_dict(), other.to_dict()
+        old, new = _decisive(type(self), here, there), _decisive(type(self), there, here)
+        return _first_difference(old, new)
+
     def __getitem__(self, key: str) -> Any:
         return self.to_dict()[key]
 
@@ -252,15 +280,21 @@ def _decisive(cls: type[_Object], one: dict, other: dict) -> dict:
 
 
 _TEXT = _Must(_text, "a non-empty string")
-_is_sha256 = partial(_is_match, "[0-9a-f]{64}")
 _SHA256 = _Must(_is_sha256, "64 hexadecimal digits")
 _NUMBER_OF = _Must(_COUNT, "an integer from 1 to 10^12")
 _STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or null")
+_NAMES = _Must(_texts, "a list of non-empty strings", lacking=True)
+_PIXELS = _Must(_COUNT, "an integer from 1 to 10^12", lacking=True)
+_NUMBERS = _Must(_numbers, "a list of finite numbers")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatasetEntry(_Object):
-    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it."""
+    """What a manifest says of the data set, as `rslib.datasets.Dataset` has it.
+
+    ``channels``, ``resize`` and ``crop`` say how files became images, see
+    `rslib.datasets.Reading`; ``class_names`` what classes 0, 1, ... are called.
+    """
 
     name: Annotated[str, _TEXT]
     split: Annotated[str, _TEXT]
@@ -274,12 +308,28 @@ class DatasetEntry(_Object):
     ]
     num_classes: Annotated[int, _Must(partial(_is_integer, 2, 10**9), "an integer from 2 to 10^9")]
     size: Annotated[int, _NUMBER_OF]
+    channels: Annotated[
+        int | None,
+        _Must(lambda value: type(value) is int and value in (1, 3), "1 or 3", lacking=True),
+    ] = None
+    resize: Annotated[int | None, _PIXELS] = None
+    crop: Annotated[int | None, _PIXELS] = None
+    class_names: Annotated[tuple[str, ...] | None, _NAMES] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ModelEntry(_Object):
-    """What a manifest says of the base classifier; ``file`` as seen from the manifest."""
+    """What a manifest says of the base classifier.
+
+    ``file``, as seen from the manifest, holds its weights; where none were given it is the file
+    that was named as the model. ``name`` is an architecture of `rslib.models.MODELS`, or what the
+    model was opened by, without folders: ``my_model.py:build``. ``files`` are the hashes of what it
+    is made of beside its weights (see `rslib.models.Opened`), ``state_sha256`` that of all its
+    parameters, and ``entry`` the part of the checkpoint that was asked for. ``mean``, ``std``,
+    ``input_range`` and ``output`` are what `rslib.models.wrap` put around it. Nothing here is ever
+    imported or executed: whoever draws rows again names the model himself.
+    """
 
     name: Annotated[str, _TEXT]
     file: Annotated[
@@ -290,6 +340,22 @@ class ModelEntry(_Object):
         ),
     ]
     sha256: Annotated[str, _SHA256]
+    files: Annotated[
+        dict | None,
+        _Must(_hashes, "an object of 64 hexadecimal digits by file", lacking=True),
+    ] = None
+    state_sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
+    entry: Annotated[str | None, _Must(_text, "a non-empty string", decides=False)] = None
+    mean: Annotated[tuple[float, ...] | None, _NUMBERS] = None
+    std: Annotated[tuple[float, ...] | None, _NUMBERS] = None
+    input_range: Annotated[
+        tuple[float, float] | None,
+        _Must(lambda value: _numbers(value) and len(value) == 2, "a list of two finite numbers"),
+    ] = None
+    output: Annotated[
+        str | int | None,
+        _Must(lambda value: _text(value) or type(value) is int, "a non-empty string or an integer"),
+    ] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -310,7 +376,8 @@ class Manifest(_Object):
     Numbers that must be exact (sigma, alpha, step, total_variation) are strings, as decimals or
     fractions. ``examples_sha256`` is the hash of the pixels and labels of the examples at
     ``indices``, in that order: of each its values as little-endian float32, then its label as a
-    little-endian 64-bit integer.
+    little-endian 64-bit integer. ``files`` are these examples' files, in that order, as paths from
+    the folder of the data set.
 
     A field added here is written, read, checked, and compared on resuming. A manifest can be read
     like the dictionary that its file holds, too: ``manifest["noise"]["step"]``.
@@ -350,6 +417,7 @@ class Manifest(_Object):
     ]
     method: Annotated[dict | None, _Must(_object, "an object")] = None
     examples_sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
+    files: Annotated[tuple[str, ...] | None, _NAMES] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -369,6 +437,12 @@ class Manifest(_Object):
             raise ValueError(
                 f"indices: must be below dataset.size {size}, got {max(found.indices)}"
             )
+        for name, names, count in (
+            ("dataset.class_names", found.dataset.class_names, found.dataset.num_classes),
+            ("files", found.files, len(found.indices)),
+        ):
+            if names is not None and len(names) != count:
+                raise ValueError(f"{name}: must be {count} names, got {len(names)}")
         if noise.kind == "grid" and noise.step is None:
             raise ValueError("noise.step: must be given for grid noise, got null")
         if noise.kind == "float" and noise.step is not None:
@@ -406,12 +480,6 @@ class Manifest(_Object):
     def certified_by(self) -> Method:
         """The method that the fields ``method`` and ``two_sided`` say."""
         return read_method(self.method, self.two_sided)
-
-    def difference(self, other: "Manifest") -> tuple[str, Any, Any] | None:
-        """The first field, with both values, that makes the other manifest one of another run."""
-        here, there = self.to_dict(), other.to_dict()
-        old, new = _decisive(Manifest, here, there), _decisive(Manifest, there, here)
-        return _first_difference(old, new)
 
     def check_same(self, path: Path, other: "Manifest") -> None:
         """Raise RecordError, naming the path of this one, unless the other is of the same run."""

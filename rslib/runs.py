@@ -7,7 +7,7 @@ time, and the same call goes on where it stopped; it can be shared by several pr
 
 From Python, a certificate file is three lines::
 
-    model = runs.open_model(weights, dataset.shape, dataset.num_classes)
+    model = runs.open_model("ckpt.pt", dataset.shape, dataset.num_classes, model="my.py:build")
     smoothed = runs.smooth(model, dataset, "0.25", earlier=runs.begun(out))
     runs.certify(smoothed, dataset, out, model=model)
 
@@ -23,7 +23,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -32,15 +32,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rslib import _files, backends, datasets, plans, progress, records, weights
+from rslib import _files, backends, datasets, plans, progress, records
 from rslib.datasets import Dataset
-from rslib.decisions import AllSamples, Method
+from rslib.decisions import ABSTAIN, AllSamples, Method, check_alpha, predict_from_counts
 from rslib.engine import Plan
 from rslib.noise import Purpose
 from rslib.records import Manifest, Row
 from rslib.sharding import ShardedWriter, Team
 from rslib.smoothing import SmoothedClassifier
-from rslib.weights import OpenedModel, open_model, quantize, train
+from rslib.weights import (
+    OpenedModel,
+    check_same,
+    classes_of,
+    describe,
+    open_again,
+    open_model,
+    quantize,
+    train,
+)
 
 if TYPE_CHECKING:
     from rslib.decisions import Certificate, Decision
@@ -48,11 +57,14 @@ if TYPE_CHECKING:
 __all__ = [
     "OpenedModel",
     "Outcome",
+    "Prediction",
     "Replay",
     "begun",
     "certify",
     "choose_plan",
+    "classes_of",
     "open_model",
+    "predict",
     "quantize",
     "replay",
     "smooth",
@@ -105,7 +117,7 @@ def choose_plan(
     earlier : Manifest, optional
         Of the run that is gone on with: its plan is kept, or the counts would differ.
     say : callable
-        Is given a line before the timing begins.
+        Is given a line before the timing begins, and one after it.
 
     Returns
     -------
@@ -135,6 +147,7 @@ def choose_plan(
     if rows is None:
         say("Choosing the fastest way to run the network here; this may take a minute.")
         plan = plans.fastest_plan(network, dataset.num_classes, shape, **kept)
+        say(f"It is {plan.backend}, {plan.rows} noisy copies in a forward pass.")
     return replace(plan, **asked)
 
 
@@ -172,6 +185,67 @@ def smooth(
     return SmoothedClassifier(
         model.network, dataset.num_classes, sigma, dataset.step, noise=noise, seed=seed, plan=plan
     )
+
+
+# ------------------------------------------------------------------------------------ predicting
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the smoothed classifier answers about one example.
+
+    Attributes
+    ----------
+    index : int
+        The example.
+    label : int
+        A class, or `rslib.ABSTAIN`.
+    share : float
+        Of the votes: those for ``label``; where it abstained, those for the class that led.
+    """
+
+    index: int
+    label: int
+    share: float
+
+
+def predict(
+    smoothed: SmoothedClassifier,
+    dataset: Dataset,
+    n: int = 1000,
+    alpha: float = 0.001,
+    indices: Iterable[int] | None = None,
+) -> Iterator[Prediction]:
+    """What `rslib.smoothing.SmoothedClassifier.predict` returns for examples, with the votes.
+
+    Parameters
+    ----------
+    smoothed, dataset
+        The classifier, and the examples; their labels are not looked at.
+    n, alpha
+        As for `rslib.smoothing.SmoothedClassifier.predict`, for each example.
+    indices : iterable of int, optional
+        Which examples; they name their noise. Default: all.
+
+    Yields
+    ------
+    Prediction
+        For each example, in order, as it is found.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Names the argument and its value; for an example, when its turn comes.
+    """
+    alpha = check_alpha(alpha)
+    chosen = list(range(len(dataset))) if indices is None else [int(idx) for idx in indices]
+    variation = n * smoothed.noise.total_variation(math.prod(dataset.shape))
+    images = (dataset.images[idx] for idx in chosen)
+    votes = smoothed.counts_many(images, n, Purpose.PREDICTION, chosen)
+    for idx, counts in zip(chosen, votes, strict=True):
+        label = predict_from_counts(counts, alpha, variation)
+        voted = int(counts.max() if label == ABSTAIN else counts[label])
+        yield Prediction(idx, label, voted / n)
 
 
 # ------------------------------------------------------------------------------------ certifying
@@ -320,19 +394,15 @@ def _manifest(
     """All that decides the certificates of a run, and how its file is made."""
     if not isinstance(model, OpenedModel):
         path = Path(model)
-        name, sha256 = path.stem, _files.sha256(path)
-    else:
-        path, name, sha256 = model.path, model.name, model.sha256
+        model = OpenedModel(smoothed.base, path.stem, path, _files.sha256(path))
     sigma = numbers["sigma"] or _as_text(smoothed.sigma)
     if Fraction(sigma) != smoothed.sigma:
         raise ValueError(f"sigma must be the classifier's, {smoothed.sigma}, got {sigma!r}")
     step, dimension = smoothed.noise.step, math.prod(dataset.shape)
     return Manifest(
-        dataset=weights.describe(dataset),
+        dataset=describe(dataset),
         indices=tuple(indices),
-        model=records.ModelEntry(
-            name=name, file=Path(os.path.relpath(path, out.parent)).as_posix(), sha256=sha256
-        ),
+        model=model.described(out.parent),
         sigma=sigma,
         n0=numbers["n0"],
         n=numbers["n"],
@@ -345,6 +415,7 @@ def _manifest(
         seed=smoothed.seed,
         plan=smoothed.engine(dataset.shape).plan.to_dict(),
         examples_sha256=_examples_sha256(dataset, indices),
+        files=dataset.files and tuple(dataset.files[idx] for idx in indices),
         **method.to_fields(),
         **_files.provenance(command, smoothed.device, backends.PACKAGES),
     )
@@ -418,6 +489,10 @@ def replay(
     rows: int,
     root: str | os.PathLike | None = None,
     seed: int | None = None,
+    *,
+    model: OpenedModel | str | None = None,
+    weights: str | os.PathLike | None = None,
+    dataset: Dataset | None = None,
 ) -> Replay:
     """Draw the noise of a few rows again, run the network, and compare the counts.
 
@@ -428,13 +503,21 @@ def replay(
     Parameters
     ----------
     path : path
-        A certificate file; the model file has to lie where its manifest says.
+        A certificate file. What is not given is taken from its manifest.
     rows : int
         How many; all if the file has fewer.
     root : path, optional
         Folder of the data set.
     seed : int, optional
         What the file's seed is thought to be; default: what its manifest says.
+    model : OpenedModel or str, optional
+        The base classifier, or what it is called, as for `open_model`: needed where it is none of
+        `rslib.models.MODELS`, for what a manifest names is never executed. Its hashes have to be
+        those of the manifest.
+    weights : path, optional
+        Default: the file that the manifest names.
+    dataset : Dataset, optional
+        Default: as the manifest says it, from ``root``.
 
     Returns
     -------
@@ -451,11 +534,12 @@ def replay(
         raise ValueError(f"{where}: a log without counts cannot be drawn again")
     if seed not in (None, manifest.seed):
         raise ValueError(f"seed must be the file's, {manifest.seed}, got {seed}")
-    dataset = datasets.load(manifest.dataset.name, manifest.dataset.split, root)
-    described = weights.describe(dataset)
-    if described != manifest.dataset:
-        words = f"{manifest.dataset.to_dict()}, the one at hand {described.to_dict()}"
-        return Replay(where, (), [f"{where}: its data set is {words}"])
+    if dataset is None:
+        dataset = _dataset_of(manifest.dataset, root)
+    if other := manifest.dataset.difference(describe(dataset)):
+        name, before, now = other
+        words = f"{where}: its data set is another: {name} is {before}, at hand it is {now}"
+        return Replay(where, (), [words])
     if manifest.examples_sha256:
         found = _examples_sha256(dataset, manifest.indices)
         if found != manifest.examples_sha256:
@@ -466,7 +550,7 @@ def replay(
         for row in file.rows
         if row.label != dataset.labels[row.idx]
     ]
-    smoothed = _as_certified(manifest, where.parent, dataset)
+    smoothed = _as_certified(manifest, where.parent, dataset, model, weights)
     chosen = random.SystemRandom().sample(file.rows, min(rows, len(file.rows)))
     with progress.bar(len(chosen), "images") as bar:
         for row in chosen:
@@ -475,15 +559,27 @@ def replay(
     return Replay(where, tuple(row.idx for row in chosen), problems)
 
 
-def _as_certified(manifest: Manifest, folder: Path, dataset: Dataset) -> SmoothedClassifier:
-    """The smoothed classifier of a certificate file that lies in a folder."""
-    model = weights.load(
-        manifest.model.name,
-        folder / manifest.model.file,
-        manifest.model.sha256,
-        dataset.shape,
-        dataset.num_classes,
+def _dataset_of(described: records.DatasetEntry, root: str | os.PathLike | None) -> Dataset:
+    """The data set that a manifest describes."""
+    reading = {name: getattr(described, name) for name in ("channels", "resize", "crop")}
+    return datasets.load(
+        described.name, described.split, root, **reading if described.name == "folder" else {}
     )
+
+
+def _as_certified(
+    manifest: Manifest,
+    folder: Path,
+    dataset: Dataset,
+    model: OpenedModel | str | None = None,
+    weights: str | os.PathLike | None = None,
+) -> SmoothedClassifier:
+    """The smoothed classifier of a certificate file that lies in a folder."""
+    if not isinstance(model, OpenedModel):
+        model = open_again(
+            manifest.model, folder, dataset.shape, dataset.num_classes, model, weights
+        )
+    check_same(manifest.model, model, folder)
     if manifest.noise.step is not None:
         dataset = replace(dataset, step=Fraction(manifest.noise.step))
     return smooth(

@@ -168,9 +168,33 @@ class SmoothedClassifier:
         numpy.ndarray
             Int64 (K,), summing to n.
         """
-        n = _checks.whole("n", n, 1, confidence.LARGEST_N)
-        ((_, (counts,)),) = count_all(self._examples([x], [index]), (purpose, n))
+        (counts,) = self.counts_many([x], n, purpose, [index])
         return counts
+
+    def counts_many(
+        self,
+        xs: Iterable[Tensor | np.ndarray],
+        n: int,
+        purpose: Purpose,
+        indices: Iterable[int] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """What `counts` returns for each of several examples, which share forward passes.
+
+        Parameters
+        ----------
+        xs, indices
+            As for `predict_many`.
+        n, purpose
+            As for `counts`, for each example.
+
+        Returns
+        -------
+        iterator of numpy.ndarray
+            The counts of each example, in order, as they are found.
+        """
+        n = _checks.whole("n", n, 1, confidence.LARGEST_N)
+        found = count_all(self._examples(xs, indices), (purpose, n))
+        return (counts for _, (counts,) in found)
 
     def _prepare(self, x: Tensor | np.ndarray) -> tuple[Tensor, float]:
         """x as the noise wants it, and how much radius rounding it costs."""

@@ -1,8 +1,8 @@
-"""Base classifiers in files: train one into a file, round it to eight bits, open it again.
+"""Base classifiers in files: train one into a file, round it to eight bits, open anybody's own.
 
-Weights are safetensors; a network in eight bits is an ONNX file. Beside ``<name>.safetensors`` or
-``<name>.onnx`` lies the manifest ``<name>.json``: which architecture it is, the file's hash, and
-how it was made.
+The weights of those that are trained here are safetensors; a network in eight bits is an ONNX file.
+Beside ``<name>.safetensors`` or ``<name>.onnx`` lies the manifest ``<name>.json``: which
+architecture it is, the file's hash, and how it was made.
 """
 
 from __future__ import annotations
@@ -10,20 +10,41 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rslib import _checks, _files, backends, models, progress, quantization, records, training
+from rslib import (
+    _checks,
+    _files,
+    _outputs,
+    backends,
+    models,
+    progress,
+    quantization,
+    records,
+    training,
+)
 from rslib.datasets import Dataset
 from rslib.noise import GridGaussian, Purpose
 
-__all__ = ["OpenedModel", "Trained", "describe", "load", "open_model", "quantize", "train"]
+__all__ = [
+    "OpenedModel",
+    "Trained",
+    "check_same",
+    "classes_of",
+    "describe",
+    "load",
+    "open_again",
+    "open_model",
+    "quantize",
+    "train",
+]
 
 
 @dataclass(frozen=True)
@@ -33,15 +54,25 @@ class OpenedModel:
     Attributes
     ----------
     network : callable
-        A torch module with the parameters of the file; of an ONNX file a function.
+        A torch module with the parameters of the file, or a function.
     name : str
-        Of its architecture, see `rslib.models.MODELS`.
+        Of its architecture, see `rslib.models.MODELS`; or what it was opened by, without folders.
     path : Path
-        The file with its weights.
+        The file with its weights; where none were given, the file that was named.
     sha256 : str
         That file's hash: what certificates are bound to.
     manifest : mapping
         What lies beside the weights as ``<name>.json``; empty where it was not asked for.
+    files : mapping
+        SHA-256 of what it is made of beside its weights, see `rslib.models.Opened`.
+    state_sha256 : str or None
+        Of its parameters and buffers, where it was opened by what it is called.
+    entry : str or None
+        The part of the checkpoint that was asked for.
+    wrapping : mapping
+        What `rslib.models.wrap` was given: ``mean``, ``std``, ``input_range``, ``output``.
+    notes : tuple of str
+        What the reader should be told, see `rslib.models.Opened`.
     """
 
     network: Callable
@@ -49,19 +80,165 @@ class OpenedModel:
     path: Path
     sha256: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    state_sha256: str | None = None
+    entry: str | None = None
+    wrapping: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def described(self, folder: Path) -> records.ModelEntry:
+        """What a manifest in a folder says of it."""
+        return records.ModelEntry(
+            name=self.name,
+            file=Path(os.path.relpath(self.path, folder)).as_posix(),
+            sha256=self.sha256,
+            files=dict(self.files) or None,
+            state_sha256=self.state_sha256,
+            entry=self.entry,
+            **self.wrapping,
+        )
 
 
-def open_model(weights: str | os.PathLike, shape: tuple[int, ...], num_classes: int) -> OpenedModel:
-    """Open a network that `train` or `quantize` wrote.
+def open_model(
+    weights: str | os.PathLike | None,
+    shape: tuple[int, ...],
+    num_classes: int | None = None,
+    *,
+    model: str | None = None,
+    entry: str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    input_range: tuple[float, float] | None = None,
+    output: str | int | None = None,
+) -> OpenedModel:
+    """Open a network that `train` or `quantize` wrote, or anybody's model by what it is called.
 
     Parameters
     ----------
-    weights : path
-        A ``.safetensors`` or ``.onnx`` with its manifest beside it; nothing in either is executed.
+    weights : path or None
+        Without ``model`` a ``.safetensors`` or ``.onnx`` with its manifest beside it; nothing in
+        either is executed. With it as for `rslib.models.open`.
     shape : tuple of int
         Of one example.
-    num_classes : int
-        Number of classes K.
+    num_classes : int, optional
+        Number of classes K; default: as in the manifest beside the weights, or as the model has
+        it.
+    model, entry : str, optional
+        As ``spec`` and ``entry`` of `rslib.models.open`. Code runs only where ``model`` names it.
+    mean, std, input_range, output : optional
+        As for `rslib.models.wrap`, but ``output`` must be a name or a place.
+
+    Returns
+    -------
+    OpenedModel
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a file is missing or not what it should be, the weights are not those that the manifest
+        names by their hash or do not fit, or there is no file that a certificate could be bound to.
+
+    Examples
+    --------
+    ``open_model("ckpt.pt", (3, 64, 64), 10, model="my_model.py:build", mean=0.5, std=0.2)``
+    """
+    if output is not None and type(output) not in (str, int):
+        raise TypeError(
+            f"output must be a name or a place, which a manifest can hold, got {output!r}: apply "
+            "a function in the code that makes the model"
+        )
+    if model is None:
+        opened = _open_trained(weights, shape, num_classes)
+    else:
+        opened = _open_named(model, weights, shape, num_classes, entry)
+    return _wrapped(opened, mean=mean, std=std, input_range=input_range, output=output)
+
+
+def _wrapped(opened: OpenedModel, output: str | int | None, **numbers: Any) -> OpenedModel:
+    """The model with `rslib.models.wrap` around it, and what that was given."""
+    network = models.wrap(opened.network, output=output, **numbers)
+    wrapping: dict[str, Any] = {
+        name: tuple(torch.as_tensor(value, dtype=torch.float64).flatten().tolist())
+        for name, value in numbers.items()
+        if value is not None
+    }
+    if output is not None:
+        wrapping["output"] = output
+    return replace(opened, network=network, wrapping=wrapping)
+
+
+def _open_trained(weights, shape: tuple[int, ...], num_classes: int | None) -> OpenedModel:
+    if weights is None:
+        raise ValueError("weights must be given, or a model that holds its own, got neither")
+    weights = Path(weights)
+    if not weights.is_file():
+        raise ValueError(f"{weights}: no such file")
+    beside = weights.with_suffix(".json")
+    if not beside.exists():
+        raise ValueError(
+            f"{beside}: no such file: for weights that `rslib train` did not write, name the "
+            "model that they are of (--model)"
+        )
+    manifest = records.read_manifest(beside)
+    described = manifest.get("model")
+    if manifest["format"] != records.MODEL_FORMAT or not isinstance(described, dict):
+        raise ValueError(f"{beside}: not the manifest of a model")
+    name, sha256 = described.get("name"), described.get("sha256")
+    if num_classes is None:
+        trained_on = manifest.get("dataset")
+        num_classes = trained_on.get("num_classes") if isinstance(trained_on, dict) else None
+        if type(num_classes) is not int:
+            raise ValueError(f"{beside}: dataset.num_classes: must be an integer")
+    return replace(load(name, weights, sha256, shape, num_classes), manifest=manifest)
+
+
+def _open_named(
+    spec: str, weights, shape: tuple[int, ...], num_classes: int | None, entry: str | None
+) -> OpenedModel:
+    opened = models.open(spec, shape, num_classes, weights, entry)
+    sha256 = opened.weights_sha256
+    if weights is None and opened.path is None:
+        why = "they are drawn at random" if opened.kind == "architecture" else "no file holds it"
+        raise ValueError(f"weights must be given for model {spec}: without them {why}")
+    path = Path(opened.path if weights is None else weights)  # type: ignore[arg-type]
+    return OpenedModel(
+        opened.base,
+        _without_folders(spec),
+        path,
+        sha256 or next(iter(opened.files.values())),
+        files=opened.files,
+        state_sha256=opened.state_sha256,
+        entry=entry,
+        notes=opened.notes,
+    )
+
+
+def _without_folders(spec: str) -> str:
+    return spec if spec in models.MODELS else Path(spec).name
+
+
+def open_again(
+    described: records.ModelEntry,
+    folder: Path,
+    shape: tuple[int, ...],
+    num_classes: int,
+    model: str | None = None,
+    weights: str | os.PathLike | None = None,
+) -> OpenedModel:
+    """The model that a manifest in a folder describes, or an error that says what is another.
+
+    Parameters
+    ----------
+    described : ModelEntry
+        All but code comes from it; the hashes of what is opened have to be the ones there.
+    folder : Path
+        Where the manifest lies.
+    shape, num_classes
+        Of the data set.
+    model : str, optional
+        As for `open_model`. Only an architecture of `rslib.models.MODELS` needs none.
+    weights : path, optional
+        Default: the file that the manifest names.
 
     Returns
     -------
@@ -70,19 +247,84 @@ def open_model(weights: str | os.PathLike, shape: tuple[int, ...], num_classes: 
     Raises
     ------
     ValueError
-        If a file is missing or not what it should be, or the weights are not those that the
-        manifest names by their hash.
+        If the model has to be named, or is not the one described.
     """
-    weights = Path(weights)
-    if not weights.is_file():
-        raise ValueError(f"{weights}: no such file")
-    beside = weights.with_suffix(".json")
-    manifest = records.read_manifest(beside)
-    described = manifest.get("model")
-    if manifest["format"] != records.MODEL_FORMAT or not isinstance(described, dict):
-        raise ValueError(f"{beside}: not the manifest of a model")
-    name, sha256 = described.get("name"), described.get("sha256")
-    return replace(load(name, weights, sha256, shape, num_classes), manifest=manifest)
+    if model is None and described.name not in models.MODELS:
+        raise ValueError(
+            f"model must name {described.name} (--model): what a manifest names is never executed"
+        )
+    if model is not None and _without_folders(model) != described.name:
+        raise ValueError(f"model must be {described.name}, as in the manifest, got {model}")
+    if described.sha256 in (described.files or {}).values():
+        if weights is not None:
+            raise ValueError(f"weights must be left out, {described.name} held its own: {weights}")
+    else:
+        weights = Path(folder / described.file if weights is None else weights)
+        _check_sha256(weights, described.sha256)
+    if described.state_sha256 is None and not described.files:
+        trained = Path(folder / described.file if weights is None else weights)
+        found = load(described.name, trained, described.sha256, shape, num_classes)
+        return _wrapped(found, **_wrapping(described))
+    found = open_model(
+        weights,
+        shape,
+        num_classes,
+        model=model or described.name,
+        entry=described.entry,
+        **_wrapping(described),
+    )
+    check_same(described, found, folder)
+    return found
+
+
+def check_same(described: records.ModelEntry, found: OpenedModel, folder: Path) -> None:
+    """A ValueError, with the field, unless the model is the one that a manifest describes."""
+    # Where the weights lie now is no matter.
+    if other := described.difference(replace(found.described(folder), file=described.file)):
+        name, before, now = other
+        raise ValueError(
+            f"model {found.name} is not the one that was certified: its {name} was {before}, is "
+            f"{now}"
+        )
+
+
+def _wrapping(described: records.ModelEntry) -> dict[str, Any]:
+    return {name: getattr(described, name) for name in ("mean", "std", "input_range", "output")}
+
+
+def classes_of(network: Callable, shape: tuple[int, ...]) -> int:
+    """How many classes a base classifier tells apart: the width of its scores.
+
+    Parameters
+    ----------
+    network : callable
+        Is asked once, about two examples of zeros.
+    shape : tuple of int
+        Of one example.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it answers with labels, or with what are no scores; or fails.
+    """
+    try:
+        with torch.no_grad():
+            output = network(torch.zeros(2, *shape))
+    except Exception as error:
+        raise ValueError(
+            f"the model fails on images of shape {shape}: {type(error).__name__}: {error}"
+        ) from error
+    scores: Tensor | None = _outputs.as_tensor(output)
+    if scores is None or scores.dim() != 2 or scores.shape[1] < 2:
+        raise ValueError(
+            "num_classes must be given (--num-classes): the model's output does not say how many "
+            "there are"
+        )
+    return scores.shape[1]
 
 
 def load(
@@ -95,16 +337,21 @@ def load(
     ValueError
         If there is no such architecture or file, or the file is another one.
     """
-    if not weights.is_file():
-        raise ValueError(f"{weights}: no such file")
-    if _files.sha256(weights) != sha256:
-        raise ValueError(f"{weights}: its SHA-256 is not the one in its manifest")
+    _check_sha256(weights, sha256)
     network: Callable
     if weights.suffix == ".onnx":
         network = models.open(str(weights), shape, num_classes).base
     else:
         network = models.load_weights(models.build(name, shape, num_classes), weights)
     return OpenedModel(network, name, weights, sha256)
+
+
+def _check_sha256(weights: Path, sha256: Any) -> None:
+    """A ValueError unless the file is there and has this hash."""
+    if not weights.is_file():
+        raise ValueError(f"{weights}: no such file")
+    if _files.sha256(weights) != sha256:
+        raise ValueError(f"{weights}: its SHA-256 is not the one in its manifest")
 
 
 @dataclass(frozen=True)
@@ -331,6 +578,7 @@ def _hyperparameters(recipe: str, changes: Mapping[str, Any], seed: int) -> dict
 
 def describe(dataset: Dataset) -> records.DatasetEntry:
     """What manifests say of a data set."""
+    reading = dataset.reading
     return records.DatasetEntry(
         name=dataset.name,
         split=dataset.split,
@@ -338,4 +586,8 @@ def describe(dataset: Dataset) -> records.DatasetEntry:
         shape=dataset.shape,
         num_classes=dataset.num_classes,
         size=len(dataset),
+        channels=reading.channels if reading else None,
+        resize=reading.resize if reading else None,
+        crop=reading.crop if reading else None,
+        class_names=dataset.class_names,
     )

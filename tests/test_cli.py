@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[1]
 UNSEEDED = "without --seed"
 
 
+@pytest.fixture(autouse=True)
+def nobody_looks_on(monkeypatch):
+    """Some package may have loaded a part of IPython: then progress would be shown."""
+    monkeypatch.setenv("CI", "1")
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "mlp" / "sigma_0.25.safetensors"
@@ -291,7 +297,7 @@ def test_bad_arguments(weights, capsys, tmp_path, monkeypatch, arguments, messag
      ("--alpha", "1e-31"), ("--seed", "9223372036854775808"), ("--n0", "-3"),
      ("--alpha", "0"), ("--alpha", "1"),
      ("--alpha", "nan"), ("--seed", "-1"), ("--rows", "0"), ("--threads", "0"),
-     ("--noise", "none"), ("--split", "valid")],
+     ("--noise", "none"), ("--split", "exam")],
 )  # fmt: skip
 def test_options_out_of_range(capsys, option, value):
     with pytest.raises(SystemExit) as stop:
@@ -377,6 +383,15 @@ def test_choosing_a_plan_is_said_before_it_begins(weights, tmp_path, capsys, mon
 def test_negative_radius(certified, capsys):
     assert cli.main(["analyze", str(certified), "--radii=-1"]) == 2
     assert "radii must be finite and not negative, got -1" in capsys.readouterr().err
+
+
+def test_verifying_and_tables_load_no_torch(certified):
+    """Whoever checks a file needs no network; loading torch takes seconds."""
+    code = "import sys; from rslib import cli; assert not cli.main(sys.argv[1:]); " \
+        "sys.exit('torch' in sys.modules)"  # fmt: skip
+    for command in ("verify", "analyze"):
+        done = subprocess.run([sys.executable, "-c", code, command, str(certified.parent)])
+        assert done.returncode == 0
 
 
 def test_help_and_module_entry():
@@ -511,6 +526,53 @@ def test_stops_that_argparse_refuses(weights, tmp_path, capsys, arguments, words
 def test_the_same_radius_twice(weights, tmp_path, capsys):
     assert certify(weights, tmp_path / "never.tsv", "--at", "0.5", "0.50") == 2
     assert "--at must name each radius once, got 0.5 0.50" in capsys.readouterr().err
+
+
+def test_analyze_takes_folders_and_labels(certified, capsys):
+    assert cli.main(["analyze", str(certified.parent), "--radii", "0", "--format", "latex"]) == 0
+    assert r"sigma\_0.25.tsv & 0.25 & 4 &" in capsys.readouterr().out
+    two = [str(certified), str(certified.parent), "--labels", "mine", "again"]
+    assert cli.main(["analyze", *two, "--radii", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["label", "mine", "again"]
+    assert cli.main(["analyze", *two[:1], *two[2:]]) == 2
+    assert "labels must name each of 1 files, got 2" in capsys.readouterr().err
+    empty = certified.parent / "empty"
+    empty.mkdir()
+    assert cli.main(["analyze", str(empty)]) == 2
+    assert f"{empty}: holds no certificate file (*.tsv)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_plot_draws_certificates_and_logs(certified, tmp_path, capsys, kind):
+    log, out = tmp_path / "cohen.log", tmp_path / "out" / f"curve.{kind}"
+    log.write_text(LOG + "0\t1\t1\t0.25\t1\t0:00:01\n")
+    command = ["plot", str(certified.parent), str(log), "--labels", "mine", "Cohen"]
+    assert cli.main([*command, "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: 2 curves\n" and out.stat().st_size > 1000
+    shaded = out.stat().st_size
+    assert cli.main([*command, "--out", str(out), "--band", "0"]) == 0
+    assert out.stat().st_size < shaded
+    assert cli.main([*command, "--out", str(out), "--band", "95"]) == 2
+    assert "confidence must be between 0 and 1, got 95" in capsys.readouterr().err
+    assert cli.main([*command, "--out", str(out.with_suffix(".gif"))]) == 2
+    assert "out must end in .png, .svg or .pdf" in capsys.readouterr().err
+    assert cli.main([*command, "only two files", "--out", str(out)]) == 2
+
+
+def test_plot_says_which_extra_draws(certified, capsys, monkeypatch):
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    listed = [f'{one}; extra == "{name}"' for name, group in extras.items() for one in group]
+    monkeypatch.setattr(cli, "requires", lambda name: listed)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "rslib.plotting", raising=False)
+    monkeypatch.delattr(rslib, "plotting", raising=False)
+    assert cli.main(["plot", str(certified), "--out", "a.png"]) == 2
+    assert "pip install 'randomized-smoothing-course[plot]'" in capsys.readouterr().err
 
 
 LOG = "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"

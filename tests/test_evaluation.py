@@ -18,6 +18,7 @@ from rslib.evaluation import (
     accuracy_band,
     average_certified_radius,
     certified_accuracy,
+    find_files,
     summary,
     table,
 )
@@ -420,6 +421,34 @@ def test_tables_of_paths(tmp_path):
         assert table([given], [0.95], "csv").splitlines()[1] == f"{path},0.25,1,0,1.0,0.951234,0.0"
     with pytest.raises(RecordError):
         table([tmp_path / "none.tsv"])
+
+
+def test_labels_stand_in_the_place_of_files():
+    labels = ["mine", "theirs", "old"]
+    first = [line.split()[0] for line in table(FILES, [0], labels=labels).splitlines()]
+    assert first == ["label", *labels]
+    assert [row[0] for row in csv.reader(io.StringIO(table(FILES, [0], "csv", labels=labels)))] == [
+        "label", *labels]  # fmt: skip
+    found = json.loads(table(FILES, [0], "json", labels=labels))
+    assert [(one["label"], one["file"]) for one in found] == [
+        ("mine", "a.tsv"), ("theirs", "long|er.tsv"), ("old", "log")]  # fmt: skip
+    assert [one["label"] for one in summary(FILES, [0], labels=labels)] == labels
+    for call in (table, summary):
+        with pytest.raises(ValueError, match="labels must name each of 3 files, got 2"):
+            call(FILES, [0], labels=labels[:2])
+
+
+def test_files_of_folders(tmp_path):
+    for name in ("b/two.tsv", "b/one.tsv", "a.tsv", "b/one.json", "b/cohen.log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    log, folder = tmp_path / "b" / "cohen.log", tmp_path / "b"
+    found = find_files([log, tmp_path, str(folder)])
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
+        "b/cohen.log", "a.tsv", "b/one.tsv", "b/two.tsv", "b/one.tsv", "b/two.tsv"]  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty: holds no certificate file \(\*\.tsv\)"):
+        find_files([tmp_path / "empty"])
 
 
 def test_wrong_tables():

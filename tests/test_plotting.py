@@ -206,3 +206,69 @@ def test_bad_arguments_are_named(files, labels, message):
     _, ax = plt.subplots()
     with pytest.raises(ValueError, match=message):
         plotting.certified_accuracy_curve(ax, files, labels)
+
+
+def asked_file():
+    """A run that was asked about two radii: nothing is known of others."""
+    manifest = {"sigma": "0.5", "n": 1000, "alpha": "0.001",
+                "method": {"name": "at", "radii": ["0.1", "0.4"]}}  # fmt: skip
+    return CertificateFile(Path("at.tsv"), manifest, rows())
+
+
+def test_radii_that_were_not_asked_are_not_drawn():
+    _, ax = plt.subplots()
+    plotting.certified_accuracy_curve(ax, [asked_file(), certificate_file()], max_radius=False)
+    asked, whole = ax.lines
+    assert list(asked.get_xdata()) == [0.1, 0.4] and list(asked.get_ydata()) == [6 / 8, 3 / 8]
+    assert asked.get_marker() == "." and whole.get_marker() == "None"
+    _, ax = plt.subplots()
+    plotting.certified_accuracy_curve(ax, [asked_file()], radii=[0.1, 0.2], max_radius=False)
+    assert ax.lines[0].get_ydata()[0] == 6 / 8 and np.isnan(ax.lines[0].get_ydata()[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_a_curve_in_a_file(tmp_path, kind, start, monkeypatch):
+    """The same bytes twice, whatever the environment says of windows and styles."""
+    monkeypatch.setenv("MPLBACKEND", "tkagg")
+    mpl.rcParams["lines.linewidth"] = 9
+    written = []
+    for name in ("one", "two"):
+        out = tmp_path / "new" / f"{name}.{kind}"
+        plotting.write_curve([certificate_file(), asked_file()], out)
+        written.append(out.read_bytes())
+    assert written[0] == written[1] and written[0].startswith(start)
+    assert mpl.rcParams["lines.linewidth"] == 9 and not plt.get_fignums()
+    plotting.write_curve([certificate_file()], out, confidence=None)
+    assert len(out.read_bytes()) < len(written[0])
+
+
+def test_a_curve_names_what_tells_files_apart(tmp_path, monkeypatch):
+    seen = {}
+
+    def draw(ax, files, labels, **how):
+        seen["labels"] = labels
+        ax.plot([0], [0])
+
+    monkeypatch.setattr(plotting, "certified_accuracy_curve", draw)
+    log, out = CertificateFile(Path("cohen.log"), None, rows()), tmp_path / "a.png"
+    plotting.write_curve([certificate_file(), asked_file(), log], out)
+    assert seen["labels"] == [r"$\sigma$ = 0.25", r"$\sigma$ = 0.5", "cohen.log"]
+    plotting.write_curve([certificate_file(), certificate_file()], out)
+    assert seen["labels"] == [r"$\sigma$ = 0.25, sigma_0.25.tsv"] * 2
+    plotting.write_curve([log], out, ["Cohen"])
+    assert seen["labels"] == ["Cohen"]
+
+
+def test_a_curve_that_cannot_be_written(tmp_path):
+    for files, out, labels, words in [
+        ([certificate_file()], "curve.jpg", None, r"out must end in .png, .svg or .pdf, got .*jpg"),
+        ([certificate_file()], "a.png", ["a", "b"], r"labels must have one entry a file \(1\)"),
+        ([CertificateFile(Path("b.tsv"), None, ())], "a.png", None, "b.tsv: holds no certificates"),
+        ([], "a.png", None, "files must hold at least one certificate file"),
+        ([tmp_path / "none.tsv"], "a.png", None, "none"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            plotting.write_curve(files, tmp_path / out, labels)
+        assert not list(tmp_path.iterdir())

@@ -63,3 +63,15 @@ def test_what_is_done_at_once_leaves_no_trace(terminal, monkeypatch, capsys):
     monkeypatch.setattr(progress, "_DELAY", 3600.0)
     list(progress.watch(certificates(1, 2), [1, 2]))
     assert capsys.readouterr().err == ""
+
+
+def test_what_begins_is_said_where_a_bar_would_be_shown(terminal, monkeypatch, capsys):
+    progress.announce("Reading.")
+    assert capsys.readouterr().err == "Reading.\n"
+    monkeypatch.setenv("CI", "1")
+    progress.announce("Reading.")
+    monkeypatch.delenv("CI")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    progress.announce("Reading.")
+    assert capsys.readouterr().err == ""

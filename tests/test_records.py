@@ -344,6 +344,25 @@ FIELDS = [
     ("dataset.num_classes", True, "must be an integer from 2 to 10^9, got true"),
     ("dataset.num_classes", 10.0, "must be an integer from 2 to 10^9, got 10.0"),
     ("dataset.size", 0, "must be an integer from 1 to 10^12, got 0"),
+    ("dataset.channels", 2, "must be 1 or 3, got 2"),
+    ("dataset.channels", True, "must be 1 or 3, got true"),
+    ("dataset.resize", 0, "must be an integer from 1 to 10^12, got 0"),
+    ("dataset.crop", "8", 'must be an integer from 1 to 10^12, got "8"'),
+    ("dataset.class_names", [], "must be a list of non-empty strings, got []"),
+    ("dataset.class_names", ["a"], "must be 10 names, got 1"),
+    ("files", ["a", 3], 'must be a list of non-empty strings, got ["a", 3]'),
+    ("files", ["a", "b"], "must be 20 names, got 2"),
+    ("model.files", {}, "must be an object of 64 hexadecimal digits by file, got {}"),
+    ("model.files", {"a.py": "0F" * 32}, "must be an object of 64 hexadecimal digits by file, got"),
+    ("model.files", {"": "0f" * 32}, "must be an object of 64 hexadecimal digits by file, got"),
+    ("model.state_sha256", 3, "must be 64 hexadecimal digits, got 3"),
+    ("model.entry", "", 'must be a non-empty string, got ""'),
+    ("model.mean", [], "must be a list of finite numbers, got []"),
+    ("model.mean", 0.5, "must be a list of finite numbers, got 0.5"),
+    ("model.std", [1, True], "must be a list of finite numbers, got [1, true]"),
+    ("model.input_range", [0], "must be a list of two finite numbers, got [0]"),
+    ("model.output", "", 'must be a non-empty string or an integer, got ""'),
+    ("model.output", 1.5, "must be a non-empty string or an integer, got 1.5"),
     ("examples_sha256", None, "must be 64 hexadecimal digits, got null"),
     ("examples_sha256", "0F" * 32, f'must be 64 hexadecimal digits, got "{"0F" * 28}...'),
     ("indices", [], "must be a list of distinct non-negative integers, got []"),
@@ -401,7 +420,15 @@ def test_a_wrong_field(tmp_path, name, value, words):
     assert not other.exists()
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in FIELDS if "." in name} | {"n0"}))
+def _is_there(name):
+    """Whether the manifest that files of before had has the field."""
+    first, _, last = name.partition(".")
+    return last in manifest()[first] if last else False
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for name, _, _ in FIELDS if _is_there(name)} | {"n0"})
+)
 def test_a_missing_field(tmp_path, name):
     wrong = manifest()
     *parents, last = name.split(".")
@@ -658,6 +685,53 @@ def test_a_file_of_another_run_is_left_alone(tmp_path, changes, words):
     assert (path.read_bytes(), manifest_path(path).read_bytes()) == before
     with CertificateWriter(path, manifest()):
         pass  # and nothing is left locked
+
+
+# Field -> a value, and another.
+OWN = {
+    "dataset__channels": (3, 1),
+    "dataset__resize": (9, 10),
+    "dataset__crop": (8, 9),
+    "dataset__class_names": (list("abcdefghij"), list("abcdefghik")),
+    "files": ([f"{i}.png" for i in range(20)], [f"{i}.jpg" for i in range(20)]),
+    "model__files": ({"m.py": "0a" * 32}, {"m.py": "0c" * 32}),
+    "model__state_sha256": ("0b" * 32, "0c" * 32),
+    "model__entry": ("ema", "student"),
+    "model__mean": ([0.5, 0.25], [0.5]),
+    "model__std": ([1.0], [2.0]),
+    "model__input_range": ([-1.0, 1.0], [0.0, 255.0]),
+    "model__output": ("logits", 0),
+}
+
+
+def own(**changes):
+    return manifest(**{name: value for name, (value, _) in OWN.items()} | changes)
+
+
+def test_fields_of_ones_own_model_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "a.json"
+    write_manifest(path, own())
+    assert json.loads(path.read_text()) == own() == Manifest.read(path).to_dict()
+    assert Manifest.read(path).model.mean == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_files_of_before_lack_is_not_compared_but_what_they_say_by_silence_is(name):
+    """Without a mean there was none; without a hash there is nothing to compare."""
+    here = Manifest.from_dict(own())
+    other = here.difference(Manifest.from_dict(own(**{name: OWN[name][1]})))
+    shown = name.replace("__", ".")
+    if name == "model__entry":  # the hash of the state says what it comes to
+        assert other is None
+    else:
+        assert other is not None and other[0].startswith(shown)
+    silent = own()
+    *parents, last = name.split("__")
+    (silent[parents[0]] if parents else silent).pop(last)
+    there = Manifest.from_dict(silent)
+    by_silence = last in ("mean", "std", "input_range", "output")
+    assert [one is not None for one in (here.difference(there), there.difference(here))] == [
+        by_silence, by_silence]  # fmt: skip
 
 
 def test_files_without_the_hash_of_their_examples_are_resumed(tmp_path):

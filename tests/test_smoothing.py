@@ -575,6 +575,15 @@ def test_nan_scores_are_refused_in_sequential_runs_too():
 # --- many examples
 
 
+def test_counts_of_many_are_the_counts_of_each():
+    g = smoothed()
+    found = list(g.counts_many(several(3), 70, Purpose.PREDICTION, [4, 9, 2]))
+    for x, index, counts in zip(several(3), [4, 9, 2], found, strict=True):
+        assert counts.tolist() == g.counts(x, 70, Purpose.PREDICTION, index).tolist()
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        g.counts_many(several(1), 0, Purpose.PREDICTION)
+
+
 @pytest.mark.parametrize("call", ["predict_many", "certify_many"])
 def test_as_many_indices_as_examples(call):
     g = smoothed()

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rslib import _checks
-from rslib.datasets.images import ImageFiles, Reading
-from rslib.noise import name_grid_points
+from rslib.datasets.images import BYTE_STEP, ImageFiles, Reading, in_words, measure
 
 __all__ = ["Dataset"]
 
@@ -33,7 +32,7 @@ class Dataset:
         and large folders an object with the same ``shape`` whose ``images[i]`` reads image i from
         its file. From `from_arrays` any shape (N, ...) and range.
     labels : numpy.ndarray
-        Int64 (N,), classes 0 to ``num_classes`` - 1.
+        Int64 (N,), classes 0 to ``num_classes`` - 1; from `from_files` -1, for not known.
     step : fractions.Fraction
         Distance of neighbouring grid values, in input units.
     num_classes : int
@@ -169,6 +168,55 @@ class Dataset:
             raise ValueError(f"files must name each of {len(labels)} images, got {len(files)}")
         return cls(name, split, images, labels, step, num_classes, names, files)
 
+    @classmethod
+    def from_files(
+        cls,
+        paths: Sequence[str | Path],
+        num_classes: int,
+        *,
+        class_names: Sequence[str] | None = None,
+        channels: int = 3,
+        resize: int | None = None,
+        crop: int | None = None,
+    ) -> Dataset:
+        """Image files whose classes are not known: what a classifier is asked about.
+
+        Parameters
+        ----------
+        paths : sequence of str or Path
+            The files, of one size or made so. Each is read when its turn comes.
+        num_classes : int
+            Number of classes K.
+        class_names : sequence of str, optional
+            What classes are called.
+        channels, resize, crop
+            See `Reading`.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        ValueError
+            Names the argument, or the file that cannot be read exactly or is of another size.
+        """
+        named, reading = list(map(str, paths)), Reading(channels, resize, crop)
+        if not named:
+            raise ValueError("paths must name at least one image file, got none")
+        names = None if class_names is None else tuple(map(str, class_names))
+        if names is not None and len(names) != num_classes:
+            raise ValueError(
+                f"class_names must name each of {num_classes} classes, got {len(names)} names"
+            )
+        sizes = [measure(path, reading) for path in named]
+        images = ImageFiles(named, sizes[0], reading)
+        for path, size in zip(named, sizes):
+            images.check_size(path, *size)
+        unknown = np.full(len(named), -1, np.int64)
+        files = tuple(map(in_words, named))
+        return cls("files", "test", images, unknown, BYTE_STEP, num_classes, names, files, reading)
+
     def sample(self, count: int, seed: int = 0) -> list[int]:
         """Examples drawn at random, as many of each class as can be.
 
@@ -239,6 +287,8 @@ def _step(step: float | str | Fraction) -> Fraction:
 
 def _on_grid(images: np.ndarray, step: Fraction) -> np.ndarray:
     """Images as float32, or an error that names the first that is not on the grid."""
+    from rslib.noise import name_grid_points  # loads torch, which reading files does not need
+
     if images.dtype.kind not in "fiu" or images.ndim < 2 or images.size == 0:
         raise ValueError(
             f"images must be numbers of shape (N, ...), got {images.dtype} of shape {images.shape}"

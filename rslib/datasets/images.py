@@ -212,6 +212,11 @@ def _grey(image: Image) -> Image | None:
     return red if red.tobytes() == green.tobytes() == blue.tobytes() else None
 
 
+def in_words(path: str) -> str:
+    """A path as a text that can be printed and kept: bytes that are no UTF-8 stand as escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 class ImageFiles:
     """Images read from their files one at a time: what does not fit into memory as an array.
 

@@ -13,9 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from rslib.datasets.dataset import Dataset
-from rslib.datasets.images import BYTE_STEP, ImageFiles, Reading, measure, read_pixels, unit
+from rslib.datasets.images import (
+    BYTE_STEP,
+    ImageFiles,
+    Reading,
+    in_words,
+    measure,
+    read_pixels,
+    unit,
+)
 
-__all__ = ["DATASETS", "SPLITS", "load"]
+__all__ = ["DATASETS", "SPLITS", "class_names", "load"]
 
 #: What parts of a data set are called.
 SPLITS = ("train", "test", "val", "valid", "validation", "dev")
@@ -137,9 +145,10 @@ def _imagenet(split: str, root: str | None) -> Dataset:
 
 def _listed(name, split, where, listing, names, images, reading) -> Dataset:
     """The data set of torchvision's listing of a folder."""
-    files = tuple(Path(path).relative_to(where).as_posix() for path, _ in listing.samples)
-    labels = np.asarray(listing.targets, dtype=np.int64)
-    return Dataset(name, split, images, labels, BYTE_STEP, len(names), tuple(names), files, reading)
+    paths = (Path(path).relative_to(where).as_posix() for path, _ in listing.samples)
+    labels, names = np.asarray(listing.targets, dtype=np.int64), tuple(map(in_words, names))
+    files = tuple(map(in_words, paths))
+    return Dataset(name, split, images, labels, BYTE_STEP, len(names), names, files, reading)
 
 
 def _folder(split: str, root: str | None, reading: Reading | None = None) -> Dataset:
@@ -177,6 +186,30 @@ def _part(root: Path, split: str) -> Path:
             "them as split, or, where it is a class, rename it"
         )
     return root
+
+
+def class_names(root: str | os.PathLike, split: str = "test") -> tuple[str, ...]:
+    """What the classes of a ``folder`` are called, without reading its images.
+
+    Parameters
+    ----------
+    root, split
+        As for `load`.
+
+    Returns
+    -------
+    tuple of str
+        The names of the sub-folders, in alphabetical order: class 0 first.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or ``root`` holds other splits only.
+    """
+    found = _folders(_part(Path(root), split))
+    if not found:
+        raise ValueError(f"root {str(root)!r} holds no sub-folders, one a class")
+    return tuple(map(in_words, found))
 
 
 def _folders(path: Path) -> list[str]:

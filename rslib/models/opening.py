@@ -6,6 +6,7 @@ needs to say which model it was comes back with it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,9 @@ class Opened:
         a function.
     notes : tuple of str
         What the reader should be told: how weights were made to fit, that none were given.
+    path : Path or None
+        The file that was named, or that holds the module that was; None for an architecture, and
+        for a module without a source file.
     """
 
     base: Callable
@@ -60,6 +64,7 @@ class Opened:
     weights_sha256: str | None = None
     state_sha256: str | None = None
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
     def to_dict(self) -> dict:
         """What a manifest holds."""
@@ -142,7 +147,8 @@ def open(
         notes = fit_weights(base, weights, entry)
         weights_sha256 = _files.sha256(weights)
     state = state_sha256(base) if isinstance(base, nn.Module) else None
-    return Opened(base, spec, kind, files, weights_sha256, state, tuple(notes))
+    path = _file_of(kind, spec) if files else None
+    return Opened(base, spec, kind, files, weights_sha256, state, tuple(notes), path)
 
 
 def _complete(network: nn.Module, spec: str, shape: tuple[int, ...]) -> nn.Module:
@@ -172,6 +178,14 @@ def _kind(spec: str) -> str:
     if not Path(spec).is_file():
         raise ValueError(f"model {spec}: no such file")
     return kinds[suffix]
+
+
+def _file_of(kind: str, spec: str) -> Path:
+    """The file that a spec names, or that holds the module which it names."""
+    if kind != "python":
+        return Path(spec)
+    where = spec.rpartition(":")[0]
+    return Path(where if where.endswith(".py") else str(sys.modules[where].__file__))
 
 
 def _architecture(spec: str, shape: tuple[int, ...], num_classes: int | None):
