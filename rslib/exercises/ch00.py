@@ -67,7 +67,7 @@ def smoothed_interval(answer: object) -> str | None:
     values = np.array([value(*case) for case in cases])
 
     def agrees(formula: Callable[[float, float], float]) -> bool:
-        return np.allclose(values, [formula(*case) for case in cases], rtol=1e-6, atol=1e-7)
+        return np.allclose(values, [formula(*case) for case in cases], rtol=1e-6, atol=1e-6)
 
     if agrees(lambda x, sigma: norm.cdf((1 - x) / sigma) - norm.cdf((-1 - x) / sigma)):
         return None

@@ -134,6 +134,8 @@ def network_radius(answer: object) -> str | None:
             (rng.standard_normal((b, a)), rng.standard_normal(b)) for a, b in pairwise(sizes)
         ]
         cases.append((network, rng.standard_normal(sizes[0])))
+    # Layers that shrink lengths: a norm below 1 counts as it is.
+    cases += [([(0.1 * W, b) for W, b in net], x) for net, x in cases[1::2]]
     values = np.array(
         [radius([(W.copy(), b.copy()) for W, b in net], x.copy()) for net, x in cases]
     )

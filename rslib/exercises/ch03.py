@@ -81,12 +81,18 @@ def smoothed_twice(answer: object) -> str | None:
 def estimate_shares(answer: object) -> str | None:
     """Shares of the classes in k votes, against exact shares of a corner in three dimensions."""
     estimate = function(answer)
+    asked = 0
+
+    def base(points: np.ndarray) -> np.ndarray:
+        nonlocal asked
+        asked += len(points)
+        return _corner(points)
 
     def found(case: tuple, seed: int) -> np.ndarray:
+        nonlocal asked
+        asked = 0
         x, sigma, num_classes, k = case
-        returned = estimate(
-            _corner, np.array(x), sigma, num_classes, k, np.random.default_rng(seed)
-        )
+        returned = estimate(base, np.array(x), sigma, num_classes, k, np.random.default_rng(seed))
         try:
             shares = np.array(returned, dtype=float)
         except (TypeError, ValueError) as error:
@@ -104,6 +110,8 @@ def estimate_shares(answer: object) -> str | None:
     hint = _shares_hint(case, found(case, 34))
     if hint:
         return hint
+    if asked != case[-1]:
+        return f"the number of votes is to be {case[-1]}; base was asked about {asked} points."
     if np.array_equal(found(case, 34), found(case, 35)):
         return "another rng, the same votes: does the noise come from the rng that is handed in?"
     if not np.array_equal(found(case, 34), found(case, 34)):

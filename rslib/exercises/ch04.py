@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import norm
@@ -64,7 +64,7 @@ def slope_of_an_interval(answer: object) -> str | None:
 def second_derivative(answer: object) -> str | None:
     """The polynomial z^2 - 1."""
     polynomial = expression(answer, "z")
-    points = np.linspace(-2.5, 2.5, 11).tolist()
+    points = np.linspace(-5, 5, 21).tolist()
     values = np.array([polynomial(point) for point in points])
 
     def agrees(formula: Callable) -> bool:
@@ -109,25 +109,31 @@ def gradient_from_noise(answer: object) -> str | None:
             "right for one input; at another one it fails. Does everything come from the "
             "arguments, the noise level and the dimension too?"
         )
+    between = replace(other, low=0.2, high=0.7)
+    if _gradient_hint(between, _gradient(estimate, between, more), len(more)):
+        return "right for an h of zeros and ones; but h may have any values, and they all count."
     return None
 
 
 @dataclass(frozen=True)
 class _Case:
-    """The half-space normal.y > 0.3, looked at from x under noise of level sigma."""
+    """A step across the half-space normal.y > 0.3, seen from x under noise of level sigma."""
 
     x: np.ndarray
     sigma: float
     normal: np.ndarray
+    low: float = 0.0
+    high: float = 1.0
 
-    def indicator(self, points: np.ndarray) -> np.ndarray:
+    def values(self, points: np.ndarray) -> np.ndarray:
         points, d = np.asarray(points), len(self.x)
         if points.ndim != 2 or points.shape[1] != d:
             raise WrongType(f"h takes points of shape (m, d); it got the shape {points.shape}.")
-        return (points @ self.normal > 0.3).astype(float)
+        return np.where(points @ self.normal > 0.3, self.high, self.low)
 
     def gradient(self, x: np.ndarray, sigma: float) -> np.ndarray:
-        return norm.pdf((0.3 - x @ self.normal) / sigma) / sigma * self.normal
+        height = self.high - self.low
+        return height * norm.pdf((0.3 - x @ self.normal) / sigma) / sigma * self.normal
 
 
 def _half_space(x: np.ndarray, sigma: float) -> _Case:
@@ -137,7 +143,7 @@ def _half_space(x: np.ndarray, sigma: float) -> _Case:
 
 def _gradient(estimate: Callable, case: _Case, z: np.ndarray) -> np.ndarray:
     """What the reader's function returns, as a vector."""
-    found = estimate(case.indicator, case.x.copy(), case.sigma, z.copy())
+    found = estimate(case.values, case.x.copy(), case.sigma, z.copy())
     d = len(case.x)
     try:
         found = np.array(found, dtype=float)

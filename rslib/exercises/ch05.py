@@ -84,7 +84,7 @@ def length_without_overflow(answer: object) -> str | None:
         return np.allclose(values, targets, rtol=relative, atol=0)
 
     d = np.array(small)
-    if agrees(exact):
+    if _six_digits(values, exact):
         return _large(mean_length, large)
     if agrees(np.sqrt(d)):
         return "this is the root of the mean of the square."
@@ -99,6 +99,13 @@ def length_without_overflow(answer: object) -> str | None:
     return "try d = 1, where the mean of |z| is the root of 2/pi."
 
 
+def _six_digits(values: object, exact: np.ndarray) -> bool:
+    """Whether the values are right within a millionth, or rounded to six significant digits."""
+    rounded = [float(f"{value:.6g}") for value in exact]
+    right = np.isclose(values, exact, 1e-6, 0) | np.isclose(values, rounded, 1e-12, 0)
+    return bool(np.all(right))
+
+
 def _large(mean_length, dimensions: list[int]) -> str | None:
     """A hint if the function fails where Gamma overflows."""
     try:
@@ -106,7 +113,9 @@ def _large(mean_length, dimensions: list[int]) -> str | None:
             values = [mean_length(d) for d in dimensions]
     except WrongType:
         values = [np.nan]
-    if np.allclose(values, certificates.expected_norm(np.array(dimensions[: len(values)])), 1e-6):
+    if len(values) == len(dimensions) and _six_digits(
+        values, certificates.expected_norm(np.array(dimensions))
+    ):
         return None
     return "right for small d; for large d the Gamma functions overflow. Take logarithms first."
 

@@ -84,6 +84,7 @@ def uniform_noise(answer: object) -> str | None:
     p_b = rng.uniform(0.0, 1 - p_a) * 0.6
     s = rng.uniform(0.2, 3.0, 20)
     cases = list(zip(p_a.tolist(), p_b.tolist(), s.tolist(), strict=True))
+    cases += [(0.4, 0.4, 1.0), (0.41, 0.4, 0.5), (0.98, 0.01, 2.0)]
     values = np.array([radius(*case) for case in cases])
 
     def agrees(formula: Callable) -> bool:
@@ -142,7 +143,7 @@ def radius_from_counts(answer: object) -> str | None:
         lambda counts, label, alpha, sigma: _two_sided(
             counts, label, 2 * alpha / len(counts), sigma
         )
-    ):
+    ) or agrees(_two_sided_of_many_rivals):
         return "safe but too small: the largest rival count needs no correction for its choice."
     if agrees(_from_frequencies):
         return "frequencies are not bounds: they are too large about half the time."
@@ -152,6 +153,13 @@ def radius_from_counts(answer: object) -> str | None:
     if agrees(_two_sided_of_the_winner):
         return "the label was chosen before these votes: it need not be the class with the most."
     return "which two bounds does Theorem 1 need, and how much of alpha may each cost?"
+
+
+def _two_sided_of_many_rivals(counts: np.ndarray, label: int, alpha: float, sigma: float) -> float:
+    """Half of alpha for the label, the other half shared by all its rivals."""
+    p_a, _ = confidence.runner_up_bounds(counts, label, alpha)
+    _, p_b = confidence.runner_up_bounds(counts, label, alpha / (len(counts) - 1))
+    return float(certificates.certified_radius(p_a, sigma, p_b))
 
 
 def _two_sided(counts: np.ndarray, label: int, alpha: float, sigma: float) -> float:

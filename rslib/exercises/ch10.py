@@ -182,8 +182,8 @@ def which_alpha(answer: object) -> str | None:
     """The alpha for which the largest radius of n = 100,000 samples is 3.91 sigma."""
     value, n, limit = number(answer), 100_000, 3.91
     alpha = norm.cdf(limit) ** n
-    # The largest radius is given to three digits, and the exact value and the round one both count.
-    if close(value, alpha, 0.08):
+    # The exact value for 3.91, and the round number that it is within a percent of.
+    if close(value, alpha) or close(value, 0.01):
         return None
     if close(value, norm.sf(limit), 0.02):
         return "this is how unlikely one stray vote is; the bound is about all 100,000 together."

@@ -94,7 +94,8 @@ def which_log_and_alpha(answer: object) -> str | None:
         name, alpha = answer
     except (TypeError, ValueError):
         raise WrongType from None
-    found, value = _names(name), number(alpha)
+    # The chapter's functions take alpha as text, so here it may be text as well.
+    found, value = _names(name), number(float(alpha) if isinstance(alpha, str) else alpha)
     if found == {"cedar"}:
         return "one value, however often, tells little: look at logs with several radii at the top."
     if found != {"birch"}:
@@ -137,6 +138,7 @@ def _printed_cases() -> list[tuple[float, float, int, str, str]]:
         (0.5, 100_000, "0.01", "0.001"),
         (0.12, 100_000, "0.01", "0.001"),
         (1.0, 10_000, "0.001", "0.0001"),
+        (0.25, 10_000, "0.001", "0.01"),
     ):
         radii = sigma * lattice.radii_of(n, made)
         places = (0, 1, 7, 60, n // 50, n // 5)

@@ -107,6 +107,7 @@ RIGHT = {
             / np.sqrt(2 * np.pi)
         ),
         lambda x, s: norm.sf((-1 - x) / s) - norm.sf((1 - x) / s),
+        lambda x, s: round(float(norm.cdf((1 - x) / s) - norm.cdf((-1 - x) / s)), 6),
         lambda x, s: 1 - norm.cdf((x - 1) / s) - norm.sf((x + 1) / s),
         lambda x, s: (math.erf((1 - x) / s / 2**0.5) + math.erf((1 + x) / s / 2**0.5)) / 2,
         lambda x, s: float(np.diff(norm(x, s).cdf([-1, 1]))[0]),

@@ -389,6 +389,9 @@ WRONG = {
             lambda network, x: lead(scores(network, x)) / (2**0.5 * np.prod(norms(network[1:]))),
             lambda network, x: lead(scores(network, x)) * np.prod(norms(network)),
             lambda network, x: (
+                lead(scores(network, x)) / (2**0.5 * np.prod(np.maximum(norms(network), 1)))
+            ),
+            lambda network, x: (
                 lead(np.abs(scores(network, x))) / (2**0.5 * np.prod(norms(network)))
             ),
         ),

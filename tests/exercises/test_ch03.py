@@ -306,6 +306,10 @@ WRONG = {
         (with_the_chapters_sigma, "noise level"),
         (with_a_number_of_its_own, "number of votes"),
         (four_classes, "classes"),
+        (
+            lambda base, x, sigma, K, k, rng: shares(base, x, sigma, K, k // 2, rng),
+            "base was asked about",
+        ),
         *others(
             lambda base, x, sigma, K, k, rng: shares(base, x + 0.1, sigma, K, k, rng),
             lambda base, x, sigma, K, k, rng: shares(base, x, 2 * sigma, K, k, rng),

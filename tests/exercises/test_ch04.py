@@ -267,6 +267,7 @@ WRONG = {
             z - 1,
             -(z**2),
             z**4 - 1,
+            lambda z: min(z**2 - 1, 8.0),
             (z - 1) ** 2,
             sp.Integer(1),
             lambda t: t**2 - t,
@@ -293,6 +294,7 @@ WRONG = {
         (noise_of_a_fixed_seed, "handed in"),
         (sigma_of_the_test, "noise level"),
         (three_dimensions, "one entry a coordinate"),
+        (lambda h, x, sigma, z: stein(lambda p: h(p) > 0.5, x, sigma, z), "zeros and ones"),
         *others(
             lambda h, x, sigma, z: stein(h, x, sigma, z[:10]),
             lambda h, x, sigma, z: stein(h, x, sigma, np.abs(z)),

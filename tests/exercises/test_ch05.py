@@ -152,6 +152,7 @@ RIGHT = {
         by_beta,
         lambda d: chi(d).mean(),
         lambda d: np.array(by_logarithms(float(d))),
+        lambda d: float(f"{by_logarithms(d):.6g}"),
     ],
     "05.5": [
         np.sign,
@@ -230,6 +231,7 @@ WRONG = {
             lambda d: chi.median(d),
             lambda d: float(gamma((d + 1) / 2) / gamma(d / 2) * 2**0.5),
             lambda d: round(by_lgamma(d), 3),
+            lambda d: float(f"{by_lgamma(d):.5g}"),
         ),
     ],
     "05.5": [

@@ -123,6 +123,13 @@ def too_few_votes(points):
 TAIL = binom.sf(58, 100, 0.5)
 
 
+def half_of_alpha_for_all_rivals(counts, label, alpha, sigma):
+    p_a = confidence.lower_bound(counts[label], sum(counts), alpha / 2)
+    rival, share = max(np.delete(counts, label)), alpha / 2 / (len(counts) - 1)
+    p_b = min(confidence.upper_bound(rival, sum(counts), share), 1 - p_a)
+    return max(0.0, sigma / 2 * (norm.ppf(p_a) - norm.ppf(p_b)))
+
+
 def two_sided_of_the_leader(counts, label, alpha, sigma):
     return two_sided(counts, int(np.argmax(counts)), alpha, sigma)
 
@@ -322,6 +329,7 @@ WRONG = {
             (p_a - p_b) / s,
             s * (p_a - p_b) ** 2,
             s * p_a * (1 - p_b),
+            lambda a, b, w: max(w * (a - b), 0.01),
             s * (1 - p_a - p_b),
             s,
             2 * s * p_a - s,
@@ -333,6 +341,7 @@ WRONG = {
         (alpha_not_split, "2 alpha"),
         (one_sided, "one-sided"),
         (bonferroni, "too small"),
+        (half_of_alpha_for_all_rivals, "too small"),
         (frequencies, "half the time"),
         (edge_cases_forgotten, "ordinary counts"),
         (no_factor_half, "how much of alpha"),
