@@ -127,6 +127,8 @@ def at_the_stated_alpha(answer: object) -> str | None:
         return "the printed radius is the one that was made with the other alpha."
     if agrees(_scaled):
         return "the radii do not shrink in proportion: find the votes first."
+    if any(v > 0 for v, case in zip(values, cases, strict=True) if _least(*case) == 0):
+        return "some votes certify at one alpha and at a smaller one nothing: then it is 0."
     if any(v > _least(*case) * (1 + 1e-6) for v, case in zip(values, cases, strict=True)):
         return "for some printed radius your value is above what the votes may give."
     return "your bound holds, but it is not the best: which votes against print so at all?"
@@ -143,7 +145,9 @@ def _printed_cases() -> list[tuple[float, float, int, str, str]]:
         radii = sigma * lattice.radii_of(n, made)
         places = (0, 1, 7, 60, n // 50, n // 5)
         cases += [(float(f"{radii[f]:.3}"), sigma, n, made, stated) for f in places]
-    return cases
+    # So many votes against that at the stated alpha nothing is certain.
+    radii = 0.25 * lattice.radii_of(1000, "0.01")
+    return [*cases, (float(f"{radii[-1]:.3}"), 0.25, 1000, "0.01", "0.001")]
 
 
 def _least(printed: float, sigma: float, n: int, made: str, stated: str, end: int = 1) -> float:
@@ -152,7 +156,8 @@ def _least(printed: float, sigma: float, n: int, made: str, stated: str, end: in
     near = np.flatnonzero(np.abs(radii / printed - 1) < 0.01).tolist()
     strays = [f for f in near if float(f"{radii[f]:.3}") == printed]
     again = sigma * lattice.radii_of(n, stated)
-    return float(again[min(strays[-1] if end else strays[0], len(again) - 1)])
+    most = strays[-1] if end else strays[0]
+    return float(again[most]) if most < len(again) else 0.0
 
 
 def _scaled(printed: float, sigma: float, n: int, made: str, stated: str) -> float:
@@ -211,6 +216,8 @@ def inside_the_band(answer: object) -> str | None:
         return f"a difference of {difference:.3f} is outside the band: the colleague would see it."
     p_value = paired.mcnemar_pvalue(only_a, only_b)
     if p_value > 0.001:
+        if not min(only_a, only_b):
+            return f"the exact test gives p = {p_value:.2g}: let the gap be wider."
         return f"the exact test gives p = {p_value:.2g}: let fewer images differ for the same gap."
     return None
 

@@ -26,7 +26,7 @@ def at_stated(printed, sigma, n, made_with, stated, end=-1):
     near = np.flatnonzero(np.abs(radii - printed) <= 0.01 * printed)
     strays = [f for f in near if float(f"{radii[f]:.3}") == printed]
     again = sigma * lattice.radii_of(n, stated)
-    return again[min(strays[end], len(again) - 1)]
+    return again[strays[end]] if strays[end] < len(again) else 0.0
 
 
 def by_scipy(printed, sigma, n, made_with, stated):
@@ -40,7 +40,7 @@ def by_scipy(printed, sigma, n, made_with, stated):
         middle = (low + high) // 2
         above = float(f"{radius(middle, made_with):.3}") >= printed
         low, high = (middle, high) if above else (low, middle)
-    return float(radius(low, stated))
+    return max(0.0, float(radius(low, stated)))
 
 
 def as_decimal(*case):
@@ -100,6 +100,7 @@ WRONG = {
             "proportion",
         ),
         (lambda *case: 1.001 * at_stated(*case), "above"),
+        (lambda *case: max(at_stated(*case), 0.001), "then it is 0"),
         (lambda *case: 0.9 * at_stated(*case), "not the best"),
         (lambda *case: min(case[0], at_stated(*case)), "not the best"),
         (lambda *case: "much", "the answer should be"),
@@ -122,7 +123,7 @@ WRONG = {
     "16.5": [
         ((300, 40, 0, 160), "outside the band"),
         ((300, 30, 20, 150), "fewer images differ"),
-        ((300, 9, 0, 191), "fewer images differ"),
+        ((300, 9, 0, 191), "gap be wider"),
         ((300, 12, 0, 100), "add up to 500"),
         ((300, 12.5, 0, 187.5), "numbers of images"),
         ((300, 12, 0), "four whole numbers"),
