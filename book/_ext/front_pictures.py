@@ -71,7 +71,7 @@ def _mark(kind: int, x: float, y: float) -> str:
     return f'<polygon points="{corners}" fill="var(--c)"/>'
 
 
-def vote_svg(shown: int = 160) -> str:
+def vote_svg(shown: int = 220) -> str:
     """The first picture: a plane with decision regions, the votes, the certified disc, the bars."""
     found = vote()
     n, size, scale = int(found.counts.sum()), 210, 35
@@ -81,6 +81,7 @@ def vote_svg(shown: int = 160) -> str:
 
     v = np.linspace(3, -3, 49)
     edge = place(np.column_stack([1.35 + 0.3 * np.sin(1.6 * v), v]))
+    left = _outline(np.vstack([edge, [[0, size], [0, 0]]]))
     right = _outline(np.vstack([edge, [[size, size], [size, 0]]]))
     t = np.linspace(0, 2 * np.pi, 49)
     along, across = 0.75 * np.cos(t), 0.16 * np.sin(t)
@@ -112,7 +113,7 @@ def vote_svg(shown: int = 160) -> str:
 <title id="vote-t">{title}</title><desc id="vote-d">{description}</desc>
 <clipPath id="vote-plane"><rect width="{size}" height="{size}" rx="6"/></clipPath>
 <g clip-path="url(#vote-plane)">
-<rect width="{size}" height="{size}" fill="var(--a)" fill-opacity="0.16"/>
+<path d="{left} Z" fill="var(--a)" fill-opacity="0.16"/>
 <path d="{right} Z" fill="var(--b)" fill-opacity="0.2"/>
 <path d="{_outline(place(sliver))} Z" fill="var(--c)" fill-opacity="0.35"/>
 {"".join(marks)}
@@ -140,6 +141,8 @@ class Stop(NamedTuple):
 
 
 _BOX, _ROW = 164, 44
+#: Letters of a title that fit into a line of its box; there are two lines.
+LONGEST = 23
 
 
 def map_svg(columns: dict[str, list[Stop]]) -> str:
@@ -149,10 +152,11 @@ def map_svg(columns: dict[str, list[Stop]]) -> str:
         left, tint = 6 + 182 * place, "ab"[place % 2]
         parts.append(f'<text x="{left}" y="18" font-weight="bold">{escape(heading)}</text>')
         middle = left + 14
-        parts.append(
-            f'<line x1="{middle}" x2="{middle}" y1="32" y2="{26 + _ROW * len(stops) - 8}" '
-            f'stroke="var(--{tint})" stroke-width="2"/>'
-        )
+        if place == 0:  # read from top to bottom; later parts need not be
+            parts.append(
+                f'<line x1="{middle}" x2="{middle}" y1="32" y2="{26 + _ROW * len(stops) - 8}" '
+                f'stroke="var(--{tint})" stroke-width="2"/>'
+            )
         parts += [_stop(stop, left, 28 + _ROW * row, tint) for row, stop in enumerate(stops)]
     listed = "; ".join(
         f"{heading}: " + ", ".join(f"{stop.number} {stop.title}" for stop in stops)
@@ -171,7 +175,7 @@ def map_svg(columns: dict[str, list[Stop]]) -> str:
 
 def _stop(stop: Stop, left: int, top: int, tint: str) -> str:
     """A box that leads to its chapter."""
-    lines = wrap(stop.title, 22)
+    lines = wrap(stop.title, LONGEST)
     first = top + 22 - 7 * (len(lines) - 1)
     text = "".join(
         f'<tspan x="{left + 32}" y="{first + 14 * k}">{escape(line)}</tspan>'

@@ -222,9 +222,10 @@ class CourseStatus(_Counted):
             (f"{found.certificates:,}", "certificates, each verified by the build of this page"),
             (f"{shown} of {found.claims}", "[claims of the lecture](claims.md) shown or corrected"),
         )
-        lines = ["::::{grid} 2 2 4 4", ":gutter: 2"]
+        lines = ["::::{grid} 2 2 4 4", ":gutter: 2", ""]
         for number, what in cards:
-            lines += [":::{grid-item-card}", ":text-align: center", f"**{number}**\n", what, ":::"]
+            lines += [":::{grid-item-card}", ":text-align: center", ""]
+            lines += [f"**{number}**\n", what, ":::"]
         return "\n".join([*lines, "::::"])
 
 
@@ -248,9 +249,9 @@ class CourseButtons(_Counted):
             ("secondary", f"{colab}/blob/notebooks/{first}.ipynb", "Run it in Colab"),
             ("secondary", f"{plain.site_address(repository)}/{PDF}", "Take the PDF"),
         )
-        lines = ["::::{grid} 1 3 3 3", ":gutter: 2"]
+        lines = ["::::{grid} 1 3 3 3", ":gutter: 2", ""]
         for colour, target, words in links:
-            lines += [":::{grid-item}", f"```{{button-link}} {target}", f":color: {colour}"]
+            lines += [":::{grid-item}", "", f"```{{button-link}} {target}", f":color: {colour}"]
             lines += [":expand:", ":shadow:", words, "```", ":::"]
         return "\n".join([*lines, "::::"])
 
