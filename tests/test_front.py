@@ -38,7 +38,8 @@ def data(tmp_path):
 
 def test_the_status_is_counted(data):
     found = status.status(data)
-    rows = [line.split("\t") for path in data.glob("*.tsv") for line in path.open()]
+    lines = [line for path in data.glob("*.tsv") for line in path.read_text().splitlines()]
+    rows = [line.split("\t") for line in lines]
     rows = [row for row in rows if row[0].isdigit()]
     assert found.certificates == len(rows)
     assert found.images == len({row[0] for row in rows}) == len(rows) / 2
@@ -49,7 +50,7 @@ def test_the_status_is_counted(data):
         drawn += sum(int(pair.split(":")[1]) for pair in selection.split())
         drawn += int(of) if of else sum(int(pair.split(":")[1]) for pair in counted.split())
     assert found.samples == drawn
-    verdicts = re.findall(r"verdict: (.*)", (status.BOOK / "claims.yml").read_text())
+    verdicts = re.findall(r"^  verdict: (.*)", (status.BOOK / "claims.yml").read_text(), re.M)
     assert found.claims == len(verdicts) and found.quoted == verdicts.count("quoted")
 
 
@@ -124,6 +125,20 @@ def test_chapters_are_of_one_form(path):
     assert f"ex-{path.name[:2]}-{len(titles)}" in text
 
 
+def test_the_seconds_of_a_run_are_read():
+    assert status.seconds("fifteen seconds on two cores") == "15 s"
+    assert {status.seconds(one.run_time) for one in status.chapters()} <= {
+        "10 s",
+        "15 s",
+        "20 s",
+    } | {
+        "30 s",
+        "40 s",
+    }
+    with pytest.raises(ExtensionError, match="umpteen"):
+        status.seconds("umpteen seconds")
+
+
 def test_hours_are_rounded_to_quarters():
     assert [status.quarters(h) for h in (0, 0.3, 1, 1.6, 2.9)] == [
         "¼ h",
@@ -175,7 +190,7 @@ def test_the_pictures_are_whole_and_described():
     assert len(front_pictures.vote_svg()) < 20_000
     stops = [front_pictures.Stop(n, "A title & more", f"{n}.html", n == 1) for n in range(3)]
     drawn = parsed(front_pictures.map_svg({"One": stops[:2], "Two": stops[2:]}))
-    links = [part.attrib["href"] for part in drawn.iter() if part.tag.endswith("}a")]
+    links = [part.attrib["href"] for part in drawn.iter() if part.tag.rpartition("}")[2] == "a"]
     assert links == ["0.html", "1.html", "2.html"]
 
 

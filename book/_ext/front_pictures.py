@@ -19,7 +19,7 @@ _STYLE = """\
   display: block; width: 100%; max-width: {width}; margin: 0.5rem auto 1rem; }}
 html[data-theme="dark"] .front-picture {{ --a: #56b4e9; --b: #f0884d; --c: #35c79b; }}
 .front-picture text {{ fill: currentColor; }}
-.front-picture a text {{ text-decoration: none; }}
+.front-picture a, .front-picture a:hover {{ color: inherit; text-decoration: none; }}
 .front-picture a:hover rect, .front-picture a:focus rect {{ stroke-width: 3; }}
 </style>"""
 
@@ -120,7 +120,8 @@ def vote_svg(shown: int = 220) -> str:
 <circle cx="105" cy="105" r="{disc:.1f}" fill="none" stroke="currentColor" stroke-width="2.2"/>
 </g>
 <circle cx="105" cy="105" r="3" fill="currentColor"/>
-<text x="93" y="102" font-style="italic" font-weight="bold">x</text>
+<text x="92" y="101" font-style="italic" font-weight="bold" paint-order="stroke"
+ stroke="var(--pst-color-background, #fff)" stroke-width="4">x</text>
 <text x="228" y="26" font-weight="bold">{n:,} votes</text>
 {"".join(bars)}
 <line x1="{bound:.1f}" x2="{bound:.1f}" y1="38" y2="66" stroke="currentColor" stroke-width="2"/>

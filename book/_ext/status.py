@@ -39,6 +39,8 @@ PDF = "randomized-smoothing.pdf"
 HOUR = (1, 3, 8, 12)
 # How fast one reads mathematics with its cells, and how long an exercise takes.
 WORDS_A_MINUTE, LINES_A_MINUTE, MINUTES_AN_EXERCISE = 60, 20, 15
+#: Numbers in words, as chapters give the seconds of a run.
+_NUMBERS = {"five": 5, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40}
 
 
 # ----------------------------------------------------------------------------- what is counted
@@ -158,6 +160,14 @@ def quarters(hours: float) -> str:
     return f"{whole or ''}{('', '¼', '½', '¾')[rest]} h"
 
 
+def seconds(run_time: str) -> str:
+    """The seconds that a chapter says it takes: ``fifteen seconds on two cores``, ``15 s``."""
+    number = run_time.split()[0]
+    if number not in _NUMBERS:
+        raise ExtensionError(f"run time must begin with {', '.join(_NUMBERS)}, got {run_time!r}")
+    return f"{_NUMBERS[number]} s"
+
+
 def version() -> str:
     """The edition, from the one place that has it."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
@@ -245,14 +255,15 @@ class CourseButtons(_Counted):
         first = chapters()[1].page
         colab = repository.replace("https://github.com", "https://colab.research.google.com/github")
         links = (
-            ("primary", f"{first}.html", "Read the first chapter"),
-            ("secondary", f"{colab}/blob/notebooks/{first}.ipynb", "Run it in Colab"),
-            ("secondary", f"{plain.site_address(repository)}/{PDF}", "Take the PDF"),
+            (f"{first}.html", "Read the first chapter"),
+            (f"{colab}/blob/notebooks/{first}.ipynb", "Run it in Colab"),
+            (f"{plain.site_address(repository)}/{PDF}", "Take the PDF"),
         )
         lines = ["::::{grid} 1 3 3 3", ":gutter: 2", ""]
-        for colour, target, words in links:
-            lines += [":::{grid-item}", "", f"```{{button-link}} {target}", f":color: {colour}"]
-            lines += [":expand:", ":shadow:", words, "```", ":::"]
+        for target, words in links:
+            lines += [":::{grid-item}", "", f"```{{button-link}} {target}", ":color: primary"]
+            lines += [":outline:"] if target != links[0][0] else []
+            lines += [":expand:", words, "```", ":::"]
         return "\n".join([*lines, "::::"])
 
 
@@ -284,11 +295,14 @@ class CourseTimes(_Counted):
         lines = ["| | chapter | to read | exercises | to run |", "|---|---|---|---|---|"]
         for one in chapters():
             lines.append(
-                f"| {one.number} | [{one.title}]({one.page}.ipynb) | {quarters(one.reading)} "
-                f"| {quarters(one.exercising)} | {one.run_time} |"
+                f"| {one.number} | [{one.short}]({one.page}.ipynb) | {quarters(one.reading)} "
+                f"| {quarters(one.exercising)} | {seconds(one.run_time)} |"
             )
-        hours = sum(one.reading + one.exercising for one in chapters())
-        lines.append(f"| | together | {math.ceil(hours)} h with exercises | | |")
+        reading, exercising = (
+            math.ceil(sum(getattr(one, what) for one in chapters()))
+            for what in ("reading", "exercising")
+        )
+        lines.append(f"| | together | {reading} h | {exercising} h | |")
         return "\n".join(lines)
 
 
