@@ -157,7 +157,7 @@ def parts() -> dict[str, list[Chapter]]:
 def quarters(hours: float) -> str:
     """Hours in words that promise no more than a quarter of an hour: ``1¾ h``."""
     whole, rest = divmod(max(1, round(4 * hours)), 4)
-    return f"{whole or ''}{('', '¼', '½', '¾')[rest]} h"
+    return f"{whole or ''}{('', '¼', '½', '¾')[rest]}\N{NO-BREAK SPACE}h"
 
 
 def seconds(run_time: str) -> str:
@@ -165,7 +165,7 @@ def seconds(run_time: str) -> str:
     number = run_time.split()[0]
     if number not in _NUMBERS:
         raise ExtensionError(f"run time must begin with {', '.join(_NUMBERS)}, got {run_time!r}")
-    return f"{_NUMBERS[number]} s"
+    return f"{_NUMBERS[number]}\N{NO-BREAK SPACE}s"
 
 
 def version() -> str:
@@ -302,7 +302,7 @@ class CourseTimes(_Counted):
             math.ceil(sum(getattr(one, what) for one in chapters()))
             for what in ("reading", "exercising")
         )
-        lines.append(f"| | together | {reading} h | {exercising} h | |")
+        lines.append(f"| | together | {quarters(reading)} | {quarters(exercising)} | |")
         return "\n".join(lines)
 
 
@@ -345,8 +345,7 @@ class CourseFigure(_Counted):
             path.write_bytes(base64.b64decode(picture))
             shown = nodes.image(uri=f"/{path.relative_to(self.env.srcdir).as_posix()}")
             shown["alt"], shown["width"] = about["image"]["alt"], "90%"
-            shown["align"] = "center"
-            return [shown]
+            return [nodes.figure("", shown, align="center")]
         raise self.error(f"{page} has no figure {name}")
 
 
