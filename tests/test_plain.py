@@ -1,11 +1,14 @@
 """The plain notebooks: nothing raw is left in them, nothing that runs is lost."""
 
+import os
 import pickle
 import re
 
 import nbformat
+import notebooks
 import plain
 import pytest
+from nbclient import NotebookClient
 
 CHAPTERS = plain.chapters()
 NAMES = [path.stem for path in CHAPTERS]
@@ -132,3 +135,59 @@ def test_the_numbers_are_those_of_the_book(course):
     assert len(shown) > 100
     ours = {name: label.text for name, label in course.labels.items() if name in shown}
     assert ours == shown
+
+
+# What Colab does not bring, and what is no part of an installed course. They are not found, as if
+# they had never been there, in the kernel and in every process that it starts.
+ABSENT = ("hypothesis", "onnx", "onnxruntime", "tests", "tools")
+SITE = """
+import sys
+from importlib.machinery import PathFinder
+
+
+class Bare(PathFinder):
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        if fullname.partition(".")[0] in {absent}:
+            return None
+        return super().find_spec(fullname, path, target)
+
+
+sys.meta_path[:] = [Bare if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> dict[str, str]:
+    """The environment of a kernel in which nothing of `ABSENT` can be imported."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "sitecustomize.py").write_text(SITE.format(absent=ABSENT))
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | notebooks.RUN_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run(notebook: nbformat.NotebookNode, folder: str, environment: dict[str, str]) -> None:
+    """Execute every cell in a fresh kernel; whatever a cell raises is raised."""
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=900,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    client.execute(env=environment)
+
+
+@pytest.mark.slow
+def test_what_colab_lacks_is_absent(bare, tmp_path):
+    tries = [f"try:\n    import {name}\nexcept ModuleNotFoundError:\n    pass\nelse:\n    raise"
+             f" RuntimeError({name!r})" for name in ABSENT]  # fmt: skip
+    finds = f"from importlib.util import find_spec\nassert not any(map(find_spec, {ABSENT}))"
+    cells = [nbformat.v4.new_code_cell(source) for source in [*tries, finds, "import torch, rslib"]]
+    run(nbformat.v4.new_notebook(cells=cells), tmp_path, bare)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_a_plain_notebook_runs_from_a_folder_of_its_own(path, course, bare, tmp_path):
+    """Where nothing of the repository is at hand but the installed library and its data."""
+    run(plain.plain(path, course), tmp_path, bare)
