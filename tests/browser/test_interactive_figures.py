@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import browser as tool
 import numpy as np
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from scipy import special
 from scipy.stats import norm
 
@@ -128,8 +128,9 @@ def library(chromium):
 
 def test_the_normal_distribution(library):
     t = np.concatenate([np.linspace(-37, 8, 901), [-2.5, 2.5, 0, 1e-9]])
-    assert np.allclose(library("Phi", t.tolist()), norm.cdf(t), rtol=2e-13, atol=0)
-    assert np.allclose(library("upper", t.tolist()), norm.sf(t), rtol=2e-13, atol=0)
+    # Far out SciPy itself is off by a relative 2e-13.
+    assert np.allclose(library("Phi", t.tolist()), norm.cdf(t), rtol=1e-12, atol=0)
+    assert np.allclose(library("upper", t.tolist()), norm.sf(t), rtol=1e-12, atol=0)
     assert np.allclose(library("phi", t.tolist()), norm.pdf(t), rtol=1e-13, atol=0)
     p = np.concatenate([np.logspace(-300, -1, 400), np.linspace(0.001, 0.999, 999), [1 - 1e-12]])
     quantiles = library("quantile", p.tolist())
@@ -189,7 +190,7 @@ def test_without_scripts_the_same_numbers_stand_there(open_sheet, name):
             else:
                 # Without scripts nothing can be evaluated: read the page as it was parsed.
                 assert dict(NUMBERS.findall(sheet.page.content())) == expected
-                assert sheet.page.locator("button:visible").count() == 0
+                assert sheet.page.locator("button:visible, input:enabled").count() == 0
     with open_sheet() as sheet:
         quiet = re.sub("<script>.*?</script>", "", getattr(interactive, name)().html, flags=re.S)
         sheet.page.set_content(quiet)
@@ -255,7 +256,7 @@ def test_nothing_moves_under_the_finger(open_sheet, name, width):
     """Whatever is shown, controls stay where they are."""
     boxes = (
         "() => [...document.querySelectorAll('figure button, figure input, figure > *')]"
-        ".map(e => { const b = e.getBoundingClientRect(); return [b.left, b.top]; })"
+        ".map(e => { const b = e.getBoundingClientRect(); return [b.left, b.top + scrollY]; })"
     )
     with open_sheet(name, viewport={"width": width, "height": 844}) as sheet:
         before = sheet.page.evaluate(boxes)
@@ -295,9 +296,8 @@ def test_the_keyboard_reaches_everything_and_is_told_what_happens(open_sheet, na
             "() => { window.heard = 0; new MutationObserver(() => { window.heard += 1; })"
             ".observe(document.querySelector('[role=status]'), {childList: true}); }"
         )
-        handle = sheet.page.locator("[role=slider]").first
         for _ in range(10):
-            handle.press("ArrowRight")
+            sheet.page.locator("input").first.press("ArrowRight")
         sheet.page.wait_for_function("() => window.heard > 0")
         sheet.page.wait_for_timeout(1100)
         said = sheet.part("status").text_content()
@@ -414,9 +414,11 @@ def test_x_follows_mouse_and_finger(open_sheet):
                 x, y = sheet.place("plane", *point)
                 points = [{"x": x, "y": y}]
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-        sheet.says()
-        assert "x = (−1.00, 0.00)" in sheet.part("handle").get_attribute("aria-valuetext")
+        handle = sheet.part("handle")
+        expect(handle).to_have_attribute("aria-valuetext", re.compile(r"^x = \(−1.00, 0.00\)"))
         assert sheet.page.evaluate("() => scrollY") == 0
+        sheet.page.touchscreen.tap(*sheet.place("plane", 170, 170 - 0.5 * scale))
+        expect(handle).to_have_attribute("aria-valuetext", re.compile(r"^x = \(0.00, 0.50\)"))
 
 
 def test_voting_goes_on_to_the_end_and_other_noise_is_other_noise(open_sheet):

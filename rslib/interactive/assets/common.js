@@ -97,6 +97,7 @@ const host = name => {
     ?? document.querySelector(`figure.rsi[data-figure="${name}"]:not([data-live])`);
   root.dataset.live = "";
   for (const one of root.querySelectorAll("[hidden]")) one.hidden = false;
+  for (const one of root.querySelectorAll("[disabled]")) one.disabled = false;
   return root;
 };
 const finder = root => name => root.querySelector(`[data-part="${name}"]`);
@@ -121,11 +122,12 @@ const perFrame = draw => {
     requestAnimationFrame(() => { waiting = false; draw(); });
   };
 };
-// A screen reader hears where things have come to rest, not every step of the way.
+// A screen reader hears where things have come to rest, not every step, nor the start.
 const announcer = element => {
-  let timer = 0;
+  let timer = 0, isFirst = true;
   return text => {
     clearTimeout(timer);
+    if (isFirst) { isFirst = false; return; }
     timer = setTimeout(() => {
       if (element.textContent !== text) element.textContent = text;
     }, 900);

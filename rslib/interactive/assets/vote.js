@@ -176,9 +176,10 @@ let line = null;
 const toWorld = ([a, b]) => [(a - 170) / scale, (170 - b) / scale];
 drag(plane, plane, (point, event) => {
   if (mode < 0) {
+    // A finger that touches the plane may be about to scroll: it moves x when it taps.
+    if (event.pointerType !== "mouse") return false;
     const [a, b] = toWorld(point);
     moveTo(a, b);
-    if (event.pointerType !== "mouse") return false;
     grabbed = [...point, clamp(a, -reach, reach), clamp(b, -reach, reach), scale];
     return true;
   }
@@ -195,6 +196,10 @@ drag(plane, plane, (point, event) => {
   line = null;
   changed();
 });
+plane.addEventListener("click", event => {
+  if (mode >= 0 || event.pointerType === "mouse" || event.target.closest(".rsi-handle")) return;
+  moveTo(...toWorld(place(plane, event)));
+});
 for (const button of root.querySelectorAll("[data-mode]")) {
   button.addEventListener("click", () => {
     mode = Number(button.dataset.mode);
@@ -203,6 +208,7 @@ for (const button of root.querySelectorAll("[data-mode]")) {
     }
     plane.style.cursor = mode < 0 ? "" : "crosshair";
     plane.style.touchAction = mode < 0 ? "" : "none";
+    if (mode >= 0) say(`Draw a ${names[mode]} region in the plane; on x, Enter paints a disc.`);
   });
 }
 part("clear").addEventListener("click", () => { world.replaceChildren(); changed(); });
