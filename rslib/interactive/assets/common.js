@@ -148,6 +148,10 @@ const drag = (element, picture, begin, move, end = () => {}) => {
     element.setPointerCapture(pointer);
     event.stopPropagation();
   });
+  // A finger that drags does not scroll: touch-action alone does not reach parts of an SVG.
+  element.addEventListener("touchstart", event => {
+    if (pointer !== null) event.preventDefault();
+  }, { passive: false });
   element.addEventListener("pointermove", event => {
     if (event.pointerId === pointer) move(place(picture, event), event);
   });
