@@ -13,7 +13,7 @@ TEX := texlive-xetex texlive-latex-recommended texlive-latex-extra texlive-fonts
 include tools/chapters.env
 export $(shell sed -n 's/=.*//p' tools/chapters.env)
 
-.PHONY: help book plain student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf repo clean
+.PHONY: help book plain student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants tex pdf repo clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -90,8 +90,11 @@ mutants: $(READY) ## put mistakes into the library, one at a time, and see the t
 	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py
 	$(BIN)/python tools/mutants.py
 
+tex: ## install what make pdf needs, on Debian or Ubuntu: 350 MB
+	sudo apt-get update -q && sudo apt-get install -q -y --no-install-recommends $(TEX)
+
 pdf: $(READY) ## typeset the book with xelatex
-	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: apt-get install $(TEX)"; exit 1; }
+	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: make tex"; exit 1; }
 	LATEXMKOPTS="-interaction=nonstopmode -halt-on-error" $(BIN)/jupyter-book build . -q -n --builder pdflatex
 	@echo "Open _build/latex/randomized-smoothing.pdf"
 
