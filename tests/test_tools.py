@@ -508,3 +508,14 @@ def test_an_interactive_figure_becomes_a_link_and_its_picture_if_it_has_one():
         assert link["refuri"] == "https://somebody.github.io/course/book/08_theorem1.html"
         assert len(list(document.findall(nodes.container))) == 3 * pictures
     assert not list(output("image/png").findall(nodes.reference))
+
+
+def test_a_page_is_described_by_its_question():
+    page = utils.new_document("page")
+    question = nodes.paragraph("", "", nodes.strong("", "The question."))
+    question += [nodes.Text(" How much of the factor "), nodes.math("", r"\sqrt d")]
+    question += [nodes.Text(" is real, and how much is lost on the way?")]
+    page += nodes.section("", nodes.title("", "T"), nodes.paragraph("", "Short."), question)
+    assert finished_pages.description(page) == (
+        "How much of the factor √d is real, and how much is lost on the way?"
+    )

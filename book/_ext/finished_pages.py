@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 LONGEST = 200  # characters of a description
 #: Whose figure stands for pages that have none.
 FACE = "book/08_theorem1"
+LETTERS = {"sqrt": "√", "sigma": "σ", "psi": "ψ", "Phi": "Φ", "ell": "ℓ", "infty": "∞"}
+LETTERS |= {"delta": "δ", "alpha": "α", "hat": "", "Vert": "‖", "le": "≤", "ge": "≥"}
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
 SIZES = struct.Struct(">8x8xII")  # of a PNG file, after its signature and the head of its header
 
 # In every page: what is there, what takes its place.
@@ -60,7 +63,8 @@ def wrap_renderer(app: Sphinx) -> None:
 
     def finished(template: str, context: dict) -> str:
         rendered = render(template, context)
-        return finish(rendered) if template.endswith(".html") else rendered
+        # Parts of pages are rendered by themselves, too.
+        return finish(rendered) if "<html" in rendered else rendered
 
     templates.render = finished
 
@@ -99,15 +103,23 @@ def mend_body(body: str) -> str:
 
 
 def description(doctree: nodes.document) -> str:
-    """The first paragraph of a page that is long enough to say something, without formulas."""
+    """The first paragraph of a page that is long enough to say something."""
     for paragraph in doctree.findall(nodes.paragraph):
-        inside = paragraph.parent
-        if not isinstance(inside, nodes.section) or any(paragraph.findall(nodes.math)):
-            continue
-        text = " ".join(paragraph.astext().split())
-        if len(text) > 40:
-            return shortened(text)
+        if isinstance(paragraph.parent, nodes.section):
+            text = " ".join(in_words(paragraph).split()).removeprefix("The question. ")
+            if len(text) > 40:
+                return shortened(text)
     return ""
+
+
+def in_words(node: nodes.Node) -> str:
+    """A text as a preview can show it: formulas as letters."""
+    if isinstance(node, nodes.math):
+        letters = _COMMAND.sub(lambda match: LETTERS.get(match[1], match[1]), node.astext())
+        return re.sub(r"[{}\\$_^]|\s+(?=\w)", "", letters)
+    if isinstance(node, nodes.Text):
+        return node.astext()
+    return "".join(map(in_words, node.children))
 
 
 def shortened(text: str) -> str:

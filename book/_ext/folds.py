@@ -38,7 +38,8 @@ def depart_fold(self, node: fold) -> None:
 
 
 def visit_fold_title(self, node: fold_title) -> None:
-    self.body.append(f'<summary class="{" ".join(node["classes"])}">')
+    classes = f' class="{" ".join(node["classes"])}"' if node["classes"] else ""
+    self.body.append(f"<summary{classes}>")
 
 
 def depart_fold_title(self, node: fold_title) -> None:
@@ -70,8 +71,9 @@ def fold_solution(solution: solution_node) -> None:
         plain += node.children if isinstance(node, nodes.reference) else [node]
     rest = [node for node in solution.children if node is not title]
     new = folded(plain, rest, "solution admonition", opened=False)
-    new["ids"] = solution["ids"]
     solution.replace_self(new)
+    # A fold has the solution's names, not its classes: these have a script of their own.
+    new["classes"] = ["solution", "admonition"]
 
 
 def what_it_holds(source: str, figure: str, solution: bool) -> str:
@@ -101,11 +103,13 @@ def fold_code(cell: nodes.container, figures: dict[str, str]) -> bool:
     title = what_it_holds(source.astext(), figures[names[0]] if names else "", solution)
     opened = hidden is None and not pictures
     if hidden is not None:
-        inside = list(hidden.children)
-        hidden.replace_self(folded([nodes.Text(title)], inside, "code-fold", opened))
+        # MyST-NB made it a child of the cell without making the cell its parent.
+        place = next(i for i, child in enumerate(cell.children) if child is hidden)
+        cell[place] = folded([nodes.Text(title)], list(hidden.children), "code-fold", opened)
     else:
-        place = source.parent.index(source)
-        source.parent[place] = folded([nodes.Text(title)], [source], "code-fold", opened)
+        # The fold becomes the parent of what it holds: ask for the place before.
+        parent, place = source.parent, source.parent.index(source)
+        parent[place] = folded([nodes.Text(title)], [source], "code-fold", opened)
     return True
 
 
