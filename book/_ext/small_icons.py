@@ -4,6 +4,7 @@ The theme brings two thousand icons in three fonts and their style sheet. Which 
 read off the built pages, their scripts and their style sheets.
 """
 
+import logging
 import re
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def shrink(app: Sphinx, error: Exception | None) -> None:
         return
     import pydata_sphinx_theme
 
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table
     theme = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
     (source,) = (theme / "vendor/fontawesome").iterdir()
     home = Path(app.outdir, "_static/vendor/fontawesome") / source.name
