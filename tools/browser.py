@@ -83,6 +83,9 @@ LOOK = """() => {
       .map(box => box.textContent.trim().slice(0, 40)),
     formula_stops: stops.filter(element => element.matches(".math, .math *")
       && element.scrollWidth <= element.clientWidth + 1).length,
+    unreached: [...article.querySelectorAll(".math, mjx-container")]
+      .filter(box => box.scrollWidth > box.clientWidth + 1 && box.tabIndex < 0
+        && /auto|scroll/.test(getComputedStyle(box).overflowX)).length,
     stops_before_control: control < 0 ? stops.length : control,
     weight: files.reduce((sum, file) => sum + file.decodedBodySize, itself.decodedBodySize),
     requests: files.length + 1,
@@ -91,9 +94,10 @@ LOOK = """() => {
   };
 }"""
 # The letters inside a formula take their colour from the text around it. They are thousands, and
-# axe-core takes a minute over them: so each formula is one letter to it.
+# axe-core takes a minute over them: so each formula is one letter to it, and whether a key reaches
+# those that scroll is asked before.
 PLAIN_FORMULAS = """() => document.querySelectorAll("mjx-container").forEach(
-  formula => { formula.textContent = "x"; })"""
+  formula => formula.replaceWith("x"))"""
 PICTURES = """() => Promise.all([...document.images].map(image => {
   image.loading = "eager";
   return image.decode().catch(() => {});
@@ -123,6 +127,7 @@ class Visit(NamedTuple):
     cut: int
     wide: list[str]
     formula_stops: int
+    unreached: int
     stops_before_control: int
     axe: list[str]
 
@@ -139,6 +144,8 @@ class Visit(NamedTuple):
             found.append(f"{self.cut} formulas are cut off and cannot be scrolled")
         if self.formula_stops:
             found.append(f"the tab key stops at {self.formula_stops} formulas")
+        if self.unreached:
+            found.append(f"no key reaches {self.unreached} formulas that scroll")
         if self.weight > HEAVIEST:
             found.append(f"weighs {self.weight / 1e6:.2f} MB, more than {HEAVIEST / 1e6:.0f}")
         if self.first > LATEST:
@@ -275,7 +282,10 @@ def visits(
         settle(tab)
         formulas = tab.locator(FORMULAS).count()
         typeset = tab.locator(FORMULAS, has=tab.locator("mjx-container")).count()
-        looks.append({"formulas": formulas, "unrendered": formulas - typeset, **tab.evaluate(LOOK)})
+        look = {"formulas": formulas, "unrendered": formulas - typeset, **tab.evaluate(LOOK)}
+        if looks:  # what it weighs is what it loads when it is opened
+            look |= {name: looks[0][name] for name in ("weight", "requests", "first")}
+        looks.append(look)
         if screenshots:
             SCREENSHOTS.mkdir(parents=True, exist_ok=True)
             name = page.removesuffix(".html").replace("/", "-")
@@ -309,6 +319,7 @@ COLUMNS = (
     ("cut", lambda of: max(v.cut for v in of)),
     ("wide code", lambda of: max(len(v.wide) for v in of if v.width == max(WIDTHS))),
     ("stops at formulas", lambda of: max(v.formula_stops for v in of)),
+    ("no key", lambda of: max(v.unreached for v in of)),
     ("before a control", lambda of: max(v.stops_before_control for v in of)),
 )
 

@@ -15,14 +15,17 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+import paper
 import plain_notebooks
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
 LONGEST = 200  # characters of a description
+LONG_CELL = 20  # characters of a table's cell, on average, that make it one of texts
 #: Whose figure stands for pages that have none.
 FACE = "book/08_theorem1"
 LETTERS = {"sqrt": "√", "sigma": "σ", "psi": "ψ", "Phi": "Φ", "ell": "ℓ", "infty": "∞"}
@@ -107,13 +110,16 @@ def description(doctree: nodes.document) -> str:
     for paragraph in doctree.findall(nodes.paragraph):
         if isinstance(paragraph.parent, nodes.section):
             text = " ".join(in_words(paragraph).split()).removeprefix("The question. ")
+            text = re.sub(r" (?=[.,;:])", "", text)
             if len(text) > 40:
                 return shortened(text)
     return ""
 
 
 def in_words(node: nodes.Node) -> str:
-    """A text as a preview can show it: formulas as letters."""
+    """A text as a preview can show it: formulas as letters, and no works."""
+    if isinstance(node, addnodes.pending_xref) and node["refdomain"] == "cite":
+        return ""
     if isinstance(node, nodes.math):
         letters = _COMMAND.sub(lambda match: LETTERS.get(match[1], match[1]), node.astext())
         return re.sub(r"[{}\\$_^]|\s+(?=\w)", "", letters)
@@ -176,7 +182,7 @@ def finish_context(app: Sphinx, page: str, template: str, context: dict, doctree
     name, alternative = first_picture(app, page) if doctree is not None else ("", "")
     if not name:
         name, alternative = first_picture(app, FACE)
-    title = re.sub(r"<[^>]+>", "", context.get("title") or app.config.project)
+    title = re.sub(r"<[^>]+>", "", context.get("title") or app.config.html_title)
     if not about:
         root = description(app.env.get_doctree(app.config.root_doc))
         about = shortened(f"{title}. {root}")
@@ -200,13 +206,24 @@ def finish_redirect(app: Sphinx, error: Exception | None) -> None:
     if "og:title" not in text:
         head = (
             '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8"/>\n'
-            f"<title>{escape(app.config.project)}</title>\n{app.root_previews}\n"
+            f"<title>{escape(app.config.html_title)}</title>\n{app.root_previews}\n"
         )
         page.write_text(head + text, encoding="utf-8")
 
 
+def mark_long_tables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Tables of long texts, wider than a line: ``course.css`` stacks their cells on a phone."""
+    if app.builder.format != "html":
+        return
+    for table in doctree.findall(nodes.table):
+        cells = [entry.astext() for entry in table.findall(nodes.entry)]
+        if paper.column_widths(table) and sum(map(len, cells)) > LONG_CELL * len(cells):
+            table["classes"] = [*table["classes"], "stacked"]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", wrap_renderer, priority=900)
+    app.connect("doctree-resolved", mark_long_tables)
     app.connect("html-page-context", finish_context, priority=800)
     app.connect("build-finished", finish_redirect, priority=950)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -72,16 +72,21 @@ def widths(columns: list[list[str]]) -> list[int] | None:
     ]
 
 
-def set_widths(table: nodes.table) -> None:
-    """Give the columns of one table their widths, and let it break between pages."""
+def column_widths(table: nodes.table) -> list[int] | None:
+    """`widths` of a table; None, too, if cells span columns."""
     group = table.next_node(nodes.tgroup)
     rows = [row.children for row in group.findall(nodes.row)]
     if any(len(row) != group["cols"] for row in rows):
-        return
-    found = widths([[entry.astext() for entry in column] for column in zip(*rows, strict=True)])
+        return None
+    return widths([[entry.astext() for entry in column] for column in zip(*rows, strict=True)])
+
+
+def set_widths(table: nodes.table) -> None:
+    """Give the columns of one table their widths, and let it break between pages."""
+    found = column_widths(table)
     if found is None:
         return
-    for column, width in zip(group.findall(nodes.colspec), found, strict=True):
+    for column, width in zip(table.findall(nodes.colspec), found, strict=True):
         column["colwidth"] = width
     table["classes"] = [*table["classes"], "colwidths-given", "longtable"]
 

@@ -9,6 +9,7 @@ from pybtex.plugin import register_plugin
 from pybtex.richtext import Text
 from pybtex.style.formatting.unsrt import Style
 from pybtex.style.labels import BaseLabelStyle
+from pybtex.style.sorting import BaseSortingStyle
 from sphinx.application import Sphinx
 from sphinx.domains import IndexEntry
 from sphinx_proof.domain import ProofIndex
@@ -39,10 +40,17 @@ class AuthorYearLabels(BaseLabelStyle):
             seen[label] += 1
 
 
+class AuthorYearSorting(BaseSortingStyle):
+    """In the order of the labels: other orders put three authors before two."""
+
+    def sorting_key(self, entry: Entry) -> tuple[str, str]:
+        return cited_as(entry).casefold(), entry.fields.get("title", "")
+
+
 class AuthorYear(Style):
     """The list of works, sorted as they are cited."""
 
-    default_sorting_style = "author_year_title"
+    default_sorting_style = "as_cited"
     default_label_style = "author_year"
 
 
@@ -80,6 +88,7 @@ def generate(index: ProofIndex, docnames: object = None) -> tuple[list, bool]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     register_plugin("pybtex.style.labels", "author_year", AuthorYearLabels)
+    register_plugin("pybtex.style.sorting", "as_cited", AuthorYearSorting)
     register_plugin("pybtex.style.formatting", "author_year", AuthorYear)
     ProofIndex.localname, ProofIndex.shortname = "Theorems and definitions", "theorems"
     ProofIndex.generate = generate

@@ -35,7 +35,9 @@ def used(site: Path, home: Path) -> tuple[set[str], set[str]]:
         if path.suffix in (".html", ".js"):
             classes.update(_CLASS.findall(path.read_text(encoding="utf-8", errors="replace")))
         elif path.suffix == ".css":
-            codes.update(_CODE.findall(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            codes.update(_CODE.findall(text))
+            codes.update(f"{ord(letter):x}" for letter in text if "\ue000" <= letter <= "\uf8ff")
     return classes, codes
 
 

@@ -85,12 +85,23 @@
     });
   }
 
+  /* On a phone each cell of a table of long texts is named by the head of its column. */
+  function setUpTables() {
+    for (const table of all("table.stacked")) {
+      const heads = all("thead th", table).map(head => head.textContent.trim());
+      for (const row of all("tbody tr", table))
+        [...row.cells].forEach((cell, i) => { if (i) cell.dataset.head = heads[i] ?? ""; });
+    }
+  }
+
   /* What scrolls by itself can be reached by the keyboard, and only that. */
   function setUpScrolling() {
-    const boxes = "span.math, div.math, .math mjx-container, table mjx-container, " +
-      ".pst-scrollable-table-container, .bd-article pre, .bd-article dl.field-list > dd, " +
-      ".output.text_html";
+    const boxes = ".math, mjx-container, .pst-scrollable-table-container, .bd-article pre, " +
+      ".bd-article dl.field-list > dd, .output.text_html";
     const look = () => {
+      const long = all("span.math > mjx-container").map(formula => [formula.parentElement,
+        formula.offsetWidth > formula.closest("p, li, td, dd, dt, figcaption, section").clientWidth]);
+      for (const [formula, is] of long) formula.classList.toggle("long", is);
       const found = all(boxes).map(box => [box, box.scrollWidth > box.clientWidth + 1
         && /auto|scroll/.test(getComputedStyle(box).overflowX)]);
       for (const [box, scrolls] of found) {
@@ -105,7 +116,12 @@
     };
     addEventListener("resize", soon);
     document.addEventListener("toggle", soon, true);
-    addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(soon));
+    addEventListener("load", async () => {
+      await window.MathJax?.startup?.promise;
+      soon();
+      await document.fonts.ready; // with its own letters a formula has another width
+      soon();
+    });
     soon();
   }
 
@@ -113,6 +129,7 @@
     setUpCode();
     setUpPrint();
     setUpFigures();
+    setUpTables();
     setUpScrolling();
   });
 })();

@@ -95,6 +95,7 @@ FORMULA = "<mjx-container style='display: inline-block; width: 900px'>x</mjx-con
         (f"<p style='overflow: hidden'><span class='math'>{FORMULA}</span>", "cut off"),
         (f"<p style='overflow: auto; direction: rtl'>{FORMULA}", "cut off"),
         ("<span class='math' tabindex='0'><mjx-container>x</mjx-container></span>", "tab key"),
+        (f"<article><p class='math' style='overflow: auto'>{FORMULA}</article>", "no key reaches"),
         (f"<!--{'x' * 2_100_000}-->", "weighs 2.10 MB"),
         (f"<!--{NOISE}-->", "shows no text before"),
         ("<article><pre style='overflow: auto'>" + "x" * 900 + "</pre></article>", "wider than"),
