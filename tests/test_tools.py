@@ -491,10 +491,10 @@ def test_an_interactive_figure_becomes_a_link_and_its_picture_if_it_has_one():
     moving = "<figure class='rslib-interactive'></figure>"
 
     def output(*kinds: str) -> nodes.document:
-        document = utils.new_document("page")
+        document = utils.new_document("book/08_theorem1.ipynb")
         kept = [nodes.container("", nodes.Text(moving), mime_type=kind) for kind in kinds]
         document += nodes.container("", *kept, nb_element="mime_bundle")
-        environment = types.SimpleNamespace(docname="book/08_theorem1")
+        environment = types.SimpleNamespace(path2doc=lambda path: path.removesuffix(".ipynb"))
         theme = {"repository_url": "https://github.com/somebody/course"}
         app = types.SimpleNamespace(config=types.SimpleNamespace(html_theme_options=theme))
         step = object.__new__(paper.LinkInteractiveFigures)

@@ -38,6 +38,8 @@ def set_up_title_page(app: Sphinx, config: Config) -> None:
   \setcounter{{chapter}}{{-1}}%
   \date{{\copyright{{}} {config.copyright} \\ {LICENCE}}}%
 }}
+% Names may break after their underscores.
+\AtBeginDocument{{\let\unbroken\_\protected\def\_{{\unbroken\allowbreak}}}}
 % The class makes the text wider than its margins leave room for on A4.
 \usepackage{{geometry}}
 \geometry{{a4paper, textwidth=16.5cm, textheight=24cm, centering}}
@@ -49,7 +51,7 @@ def set_version(app: Sphinx) -> None:
     """The version of pyproject.toml, on the title page: a web page would repeat it everywhere."""
     if app.builder.name == "latex":
         project = tomllib.loads(Path(app.confdir, "pyproject.toml").read_text())["project"]
-        app.config.release = project["version"]
+        app.builder.context["release"] = project["version"]
 
 
 # ------------------------------------------------------------------------------------- tables
@@ -169,7 +171,7 @@ class LinkInteractiveFigures(SphinxPostTransform):
             kinds = {child["mime_type"]: child for child in bundle.children}
             if "text/html" not in kinds or "rslib-interactive" not in kinds["text/html"].astext():
                 continue
-            link = f"{site}/{_page(bundle, self.env.docname)}.html"
+            link = f"{site}/{self.env.path2doc(page_of(bundle))}.html"
             text = nodes.paragraph("", "Interactive on the page: ")
             text += nodes.reference("", link, refuri=link)
             bundle.parent.insert(bundle.parent.index(bundle) + 1, text)
@@ -177,12 +179,11 @@ class LinkInteractiveFigures(SphinxPostTransform):
                 bundle.parent.remove(bundle)
 
 
-def _page(node: nodes.Node, otherwise: str) -> str:
-    while node is not None:
-        if node.tagname == "start_of_file":
-            return node["docname"]
+def page_of(node: nodes.Node) -> str:
+    """The file of the page that a node came from: pages keep their own roots in the whole."""
+    while node.parent is not None:
         node = node.parent
-    return otherwise
+    return node["source"]
 
 
 def rearrange(app: Sphinx, doctree: nodes.document, docname: str) -> None:
