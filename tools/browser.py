@@ -98,6 +98,11 @@ LOOK = """() => {
 # those that scroll is asked before.
 PLAIN_FORMULAS = """() => document.querySelectorAll("mjx-container").forEach(
   formula => formula.replaceWith("x"))"""
+# The words of code have a colour each, and are thousands, too. Chapters are coloured alike: they are
+# looked at in those of a sample, and elsewhere code is one text to axe-core.
+COLOURED = ("book/05_jensen.html", "book/12_sound.html")
+PLAIN_CODE = """() => document.querySelectorAll("pre").forEach(
+  code => { code.textContent = code.textContent; })"""
 PICTURES = """() => Promise.all([...document.images].map(image => {
   image.loading = "eager";
   return image.decode().catch(() => {});
@@ -292,6 +297,8 @@ def visits(
             tab.evaluate(PICTURES)
             tab.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
     tab.evaluate(PLAIN_FORMULAS)
+    if page not in COLOURED:
+        tab.evaluate(PLAIN_CODE)
     found = []
     for scheme, look in reversed(list(zip((first, *others), looks, strict=True))):
         tab.emulate_media(color_scheme=scheme)
