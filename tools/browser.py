@@ -98,8 +98,8 @@ LOOK = """() => {
 # those that scroll is asked before.
 PLAIN_FORMULAS = """() => document.querySelectorAll("mjx-container").forEach(
   formula => formula.replaceWith("x"))"""
-# The words of code have a colour each, and are thousands, too. Chapters are coloured alike: a sample
-# is looked at with its colours, and elsewhere code is one text to axe-core.
+# The words of code have a colour each, and are thousands, too. Chapters are coloured alike: two
+# are looked at with their colours, and elsewhere code is one text to axe-core.
 COLOURED = ("book/05_jensen.html", "book/12_sound.html")
 PLAIN_CODE = """() => document.querySelectorAll("pre").forEach(
   code => { code.textContent = code.textContent; })"""
