@@ -519,3 +519,10 @@ def test_a_page_is_described_by_its_question():
     assert finished_pages.description(page) == (
         "How much of the factor √d is real, and how much is lost on the way?"
     )
+
+
+def test_lists_and_tables_say_what_they_are():
+    body = '<div role="doc-biblioentry">a</div><th class="head"><p></p></th><th class="head">b</th>'
+    assert finished_pages.mend_body(body) == (
+        '<div role="listitem">a</div><td></td><th class="head">b</th>'
+    )
