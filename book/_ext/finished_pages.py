@@ -98,7 +98,7 @@ def enlargeable(body: str, sizes: dict[str, tuple[int, int] | None]) -> str:
 
 
 def mend_body(body: str) -> str:
-    """Works in a list of works are list items; the corner of a table that is empty heads nothing."""
+    """Works in a list are list items; the corner of a table that is empty heads nothing."""
     body = re.sub(r'<th class="head[^"]*">(?:<p></p>)?</th>', "<td></td>", body)
     return body.replace('role="doc-biblioentry"', 'role="listitem"')
 
