@@ -523,6 +523,7 @@ def test_a_page_is_described_by_its_question():
 
 def test_lists_and_tables_say_what_they_are():
     body = '<div role="doc-biblioentry">a</div><th class="head"><p></p></th><th class="head">b</th>'
+    body += '<code><span class="pre">a_name</span></code>'
     assert finished_pages.mend_body(body) == (
-        '<div role="listitem">a</div><td></td><th class="head">b</th>'
+        '<div role="listitem">a</div><td></td><th class="head">b</th><code>a_name</code>'
     )

@@ -100,9 +100,10 @@ def enlargeable(body: str, sizes: dict[str, tuple[int, int] | None]) -> str:
 def mend_body(body: str) -> str:
     """Works in a list are list items; the corner of a table that is empty heads nothing.
 
-    Signatures lose what only keeps their words from breaking: a tenth of the reference.
+    Signatures and names lose what only keeps their words from breaking: a tenth of the reference.
     """
-    body = re.sub(r'<span class="pre">([^<]*)</span>(?=</span>)', r"\1", body)
+    body = re.sub(r'<span class="pre">([^<]*)</span>', r"\1", body)
+    body = body.replace('<span class="w"> </span>', " ")
     body = re.sub(r'<th class="head[^"]*">(?:<p></p>)?</th>', "<td></td>", body)
     return body.replace('role="doc-biblioentry"', 'role="listitem"')
 
