@@ -527,3 +527,13 @@ def test_lists_and_tables_say_what_they_are():
     assert finished_pages.mend_body(body) == (
         '<div role="listitem">a</div><td></td><th class="head">b</th><code>a_name</code>'
     )
+
+
+def test_only_pages_with_cards_load_their_style(monkeypatch):
+    monkeypatch.setattr(finished_pages, "REPLACED", [])
+    head = (
+        '<link rel="stylesheet" href="../_static/sphinx-design.min.css?v=6a"/><script data-a="b" '
+    )
+    head += 'src="../_static/design-tabs.js?v=f"></script>'
+    assert finished_pages.finish(f"{head}<p>text</p>") == "<p>text</p>"
+    assert finished_pages.finish(f'{head}<p class="sd-row">') == f'{head}<p class="sd-row">'

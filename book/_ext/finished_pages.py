@@ -42,6 +42,9 @@ REPLACED = [
         '<div role="navigation" aria-label="Course" class="bd-sidebar-primary bd-sidebar',
     ),
 ]
+CARDS = re.compile(
+    r"\s*<link [^>]*/sphinx-design\.min\.css[^>]*>|<script [^>]*/design-tabs\.js[^>]*></script>"
+)
 IMAGE = re.compile(r"<img (?P<rest>[^>]*?)src=\"(?P<src>[^\"]*_images/[^\"]+)\"(?P<more>[^>]*?)/?>")
 
 
@@ -54,7 +57,8 @@ def finish(page: str) -> str:
         page, count = re.subn(there, instead, page)
         if not count:
             logger.warning("the theme's pages no longer have %s", there)
-    return page
+    # Cards and grids have a style sheet, which few pages need.
+    return page if 'class="sd-' in page else CARDS.sub("", page)
 
 
 def wrap_renderer(app: Sphinx) -> None:
