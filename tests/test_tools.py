@@ -494,12 +494,12 @@ def test_an_interactive_figure_becomes_a_link_and_its_picture_if_it_has_one():
         document = utils.new_document("book/08_theorem1.ipynb")
         kept = [nodes.container("", nodes.Text(moving), mime_type=kind) for kind in kinds]
         document += nodes.container("", *kept, nb_element="mime_bundle")
-        environment = types.SimpleNamespace(path2doc=lambda path: path.removesuffix(".ipynb"))
         theme = {"repository_url": "https://github.com/somebody/course"}
         app = types.SimpleNamespace(config=types.SimpleNamespace(html_theme_options=theme))
-        step = object.__new__(paper.LinkInteractiveFigures)
-        step.document, step.env, step.app = document, environment, app
-        step.run()
+        document.settings.env = types.SimpleNamespace(
+            path2doc=lambda path: path.removesuffix(".ipynb"), app=app
+        )
+        paper.LinkInteractiveFigures(document).run()
         return document
 
     for kinds, pictures in ((["text/html", "text/plain"], 0), (["text/html", "image/png"], 1)):
