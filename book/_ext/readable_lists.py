@@ -77,7 +77,6 @@ def generate(index: ProofIndex, docnames: object = None) -> tuple[list, bool]:
         number = env.toc_fignumbers.get(page, {}).get(kind, {}).get(name, ())
         heading = " ".join([kind.capitalize(), ".".join(map(str, number))]).strip()
         title = shown.get(name, "")
-        title = title.removeprefix(kind.capitalize()).strip().removeprefix("(").removesuffix(")")
         text = f"{heading}: {title}" if title else heading
         line = IndexEntry(text, 0, page, name, env.titles[page].astext(), "", "")
         content.setdefault(f"{kind.capitalize()}s", []).append(((number, text), line))
