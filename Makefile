@@ -9,12 +9,11 @@ BUILD := $(BIN)/jupyter-book build . -q -W -n --keep-going
 TEX := texlive-xetex texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended \
   texlive-plain-generic latexmk tex-gyre fonts-freefont-otf
 
-# What a stored output may depend on is the same here and in tools/notebooks.py.
-export PYTHONHASHSEED := 0
-export OMP_NUM_THREADS := 1
-export JUPYTER_PREFER_ENV_PATH := 1
+# What a stored output may depend on: one list, which tools/notebooks.py reads, too.
+include tools/chapters.env
+export $(shell sed -n 's/=.*//p' tools/chapters.env)
 
-.PHONY: help book plain student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants pdf clean
+.PHONY: help book plain student test test-slow notebooks certificates unit clean-book lab serve run lint verify bench mutants tex pdf repo clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -91,10 +90,17 @@ mutants: $(READY) ## put mistakes into the library, one at a time, and see the t
 	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py
 	$(BIN)/python tools/mutants.py
 
+tex: ## install what make pdf needs, on Debian or Ubuntu: 350 MB
+	sudo apt-get update -q && sudo apt-get install -q -y --no-install-recommends $(TEX)
+
 pdf: $(READY) ## typeset the book with xelatex
-	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: apt-get install $(TEX)"; exit 1; }
+	@command -v latexmk && command -v xelatex || { echo "make pdf needs TeX. On Debian: make tex"; exit 1; }
 	LATEXMKOPTS="-interaction=nonstopmode -halt-on-error" $(BIN)/jupyter-book build . -q -n --builder pdflatex
 	@echo "Open _build/latex/randomized-smoothing.pdf"
+
+repo: $(READY) ## name another home of the project everywhere: make repo URL=https://github.com/you/course
+	@test -n "$(URL)" || { echo "make repo needs an address: make repo URL=https://github.com/you/course"; exit 1; }
+	$(BIN)/python tools/repository.py "$(URL)"
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build

@@ -6,6 +6,7 @@
 A cell is evidence if its metadata names claims and a kind of evidence (see CONTRIBUTING.md).
 """
 
+import argparse
 import ast
 import importlib
 import re
@@ -156,17 +157,19 @@ def _link(test: str) -> str:
     return f"{repository['url']}/blob/{repository['branch']}/{test.split('::')[0]}"
 
 
-def main(arguments: list[str]) -> int:
-    if arguments not in (["write"], ["check"]):
-        print(__doc__.strip())
-        return 2
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("write", "check"))
+    command = parser.parse_args(arguments).command
     try:
         claims, found = read_claims(), evidence()
         wrong = problems(claims, found)
         if wrong:
             raise LedgerError("\n".join(wrong))
         text = page(claims, found)
-        if arguments == ["write"]:
+        if command == "write":
             PAGE.write_text(text)
         elif not PAGE.is_file() or PAGE.read_text() != text:
             raise LedgerError(f"{PAGE.name} is out of date: run tools/ledger.py write")
@@ -177,4 +180,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

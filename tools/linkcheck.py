@@ -6,6 +6,7 @@ Follows href, src and srcset of every page to a file of the site and, after a "#
 page. Links to other sites are counted, not followed: the check needs no network.
 """
 
+import argparse
 import sys
 from functools import cache
 from html.parser import HTMLParser
@@ -65,17 +66,21 @@ def broken_links(site: Path) -> tuple[list[str], int, int]:
     return broken, internal, external
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: linkcheck.py SITE (a folder of built pages)", file=sys.stderr)
-        return 2
-    broken, internal, external = broken_links(Path(arguments[0]))
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("site", type=Path, help="a folder of built pages, such as _build/html")
+    site = parser.parse_args(arguments).site
+    if not site.is_dir():
+        parser.error(f"{site} is no folder; build the book first: make book")
+    broken, internal, external = broken_links(site)
     if internal == 0:
-        broken.append(f"{arguments[0]}: no links at all, so nothing was built there")
+        broken.append(f"{site}: no links at all, so nothing was built there")
     verdict = f"{internal} internal links have a target; {external} lead to other sites"
     print("\n".join(broken) or verdict)
     return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

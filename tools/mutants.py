@@ -7,6 +7,7 @@ Prints how many were killed and the change that each survivor makes; exits 1 bel
 of survivors that are equivalent, with the argument, stands in tests/equivalent_mutants.md.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -74,13 +75,13 @@ def change(name: str, folder: Path) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
-def main(arguments: list[str]) -> int:
-    unknown = set(arguments) - set(MODULES)
-    if unknown:
-        print(f"no such module: {', '.join(sorted(unknown))}; choose from {', '.join(MODULES)}")
-        return 2
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("module", nargs="*", choices=MODULES)
     status = 0
-    for module in arguments or MODULES:
+    for module in parser.parse_args(arguments).module or MODULES:
         with tempfile.TemporaryDirectory() as folder:
             total, survivors = mutate(module, Path(folder), workers=2)
             share = 1 - len(survivors) / total
@@ -92,4 +93,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

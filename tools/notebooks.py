@@ -32,14 +32,17 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},
 }
-# What a run may depend on is fixed: hash order, the number of threads, the plotting backend.
-RUN_ENVIRONMENT = {
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-    "JUPYTER_PREFER_ENV_PATH": "1",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-}
+SETTINGS = ROOT / "tools" / "chapters.env"
+
+
+def settings(path: Path = SETTINGS) -> dict[str, str]:
+    """What a run may depend on, as make reads it, too."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=")[::2] for line in lines if line and not line.startswith("#"))
+    return {name: value.replace("$(CURDIR)", str(ROOT)) for name, value in pairs}
+
+
+RUN_ENVIRONMENT = settings()
 
 
 class NotebookError(Exception):

@@ -7,6 +7,7 @@ draw; the last bits of a network's scores differ between processors. So the labe
 must be equal and every count must lie within 0.1% of n of the committed one.
 """
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -68,8 +69,13 @@ def certify_again(stored: CertificateFile, out: Path) -> None:
     )
 
 
-def main(arguments: list[str]) -> int:
-    path = Path(arguments[0]) if arguments else DEFAULT
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    shown = DEFAULT.relative_to(ROOT)
+    parser.add_argument("file", type=Path, nargs="?", default=DEFAULT, help=f"default: {shown}")
+    path = parser.parse_args(arguments).file
     stored = read_certificates(path)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "fresh.tsv"
@@ -82,4 +88,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

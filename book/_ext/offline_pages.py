@@ -22,6 +22,11 @@ def drop_thebe(app: Sphinx, config: Config) -> None:
     sheets[:] = [sheet for sheet in sheets if sheet[0] != "sphinx-thebe.css"]
 
 
+def load_mathjax_in_parts(app: Sphinx, config: Config) -> None:
+    """Let MathJax load what _config.yml names, not all that one of its bundles has."""
+    config.mathjax_path = "mathjax/startup.js"
+
+
 def give_redirect_an_icon(app: Sphinx, error: Exception | None) -> None:
     """Give the redirect at the root an empty icon, or browsers ask for a /favicon.ico."""
     page, icon = Path(app.outdir, "index.html"), '<link rel="icon" href="data:,">\n'
@@ -31,5 +36,6 @@ def give_redirect_an_icon(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", drop_thebe, priority=900)
+    app.connect("config-inited", load_mathjax_in_parts, priority=900)
     app.connect("build-finished", give_redirect_an_icon, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ the workflow publishes it.
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from sphinx.application import Sphinx
 
@@ -14,15 +15,20 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 FOLDER = "notebooks"
 
 
+def tool() -> ModuleType:
+    """The tool that writes plain notebooks, and knows where the book is published."""
+    sys.path.insert(0, str(TOOLS))
+    try:
+        import plain
+    finally:
+        sys.path.remove(str(TOOLS))
+    return plain
+
+
 def write_notebooks(app: Sphinx, error: Exception | None) -> None:
     """Put the plain notebooks beside the pages."""
     if error is None and app.builder.format == "html":
-        sys.path.insert(0, str(TOOLS))
-        try:
-            import plain
-        finally:
-            sys.path.remove(str(TOOLS))
-        plain.write(Path(app.outdir, FOLDER), log=lambda text: None)
+        tool().write(Path(app.outdir, FOLDER), log=lambda text: None)
 
 
 def lead_to_them(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:

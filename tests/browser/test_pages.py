@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import urllib.request
 from pathlib import Path
 
 import browser as tool
+import plain
 import pytest
+import yaml
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,21 +32,28 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def visits(chromium) -> list[tool.Visit]:
-    """Every page at every width in every colour scheme."""
+def site():
+    """The built book, served."""
     assert tool.SITE.is_dir(), "no built book: make book"
     with tool.serve() as address:
-        return [
-            tool.visit(chromium, address, page, width, scheme)
-            for page in tool.pages()
-            for width in tool.WIDTHS
-            for scheme in tool.SCHEMES
-        ]
+        yield address
+
+
+@pytest.fixture(scope="module")
+def visits(chromium, site) -> list[tool.Visit]:
+    """Every page at every width in every colour scheme."""
+    return [
+        visit
+        for page in tool.pages()
+        for width in tool.WIDTHS
+        for visit in tool.visits(chromium, site, page, width, screenshots=False)
+    ]
 
 
 def test_no_page_has_a_fault(visits):
-    """No console errors, no request to another host, no sideways scrolling, formulas typeset."""
+    """Quiet, light, alone, no wider than the screen; formulas whole, axe-core content."""
     assert len(visits) >= 4 * 7
+    print(tool.table(visits))
     faults = [fault for visit in visits for fault in visit.faults]
     assert not faults, "\n".join(faults)
 
@@ -52,6 +62,12 @@ def test_there_were_formulas_to_typeset(visits):
     formulas = {visit.page: visit.formulas for visit in visits}
     assert formulas["book/notation.html"] >= 20
     assert formulas["book/errata.html"] >= 20
+
+
+def test_the_first_stop_in_a_chapter_is_its_switch(visits):
+    chapters = [visit for visit in visits if re.match(r"book/\d\d_", visit.page)]
+    assert chapters
+    assert {visit.stops_before_control for visit in chapters} == {0}
 
 
 def test_dark_mode_is_dark(visits):
@@ -63,6 +79,10 @@ def test_dark_mode_is_dark(visits):
         assert (brightness < 80) == (visit.scheme == "dark"), visit
 
 
+NOISE = "".join(random.Random(0).choices("0123456789abcdefghijklmnopqrstuvwxyz", k=900_000))
+FORMULA = "<mjx-container style='display: inline-block; width: 900px'>x</mjx-container>"
+
+
 @pytest.mark.parametrize(
     ("page", "fault"),
     [
@@ -72,15 +92,173 @@ def test_dark_mode_is_dark(visits):
         ("<img src='http://127.0.0.2:9/a.png'>", "asked another host"),
         ("<div style='width: 3000px'>wide</div>", "scrolls sideways"),
         ("<span class='math'>x</span>", "1 formulas are not typeset"),
+        (f"<p style='overflow: hidden'><span class='math'>{FORMULA}</span>", "cut off"),
+        (f"<p style='overflow: auto; direction: rtl'>{FORMULA}", "cut off"),
+        ("<span class='math' tabindex='0'><mjx-container>x</mjx-container></span>", "tab key"),
+        (f"<article><p class='math' style='overflow: auto'>{FORMULA}</article>", "no key reaches"),
+        (f"<!--{'x' * 2_100_000}-->", "weighs 2.10 MB"),
+        (f"<!--{NOISE}-->", "shows no text before"),
+        ("<article><pre style='overflow: auto'>" + "x" * 900 + "</pre></article>", "wider than"),
+        ("<p style='color: #bbb; background: #fff'>pale</p>", "axe: color-contrast"),
+        ("<button></button>", "axe: button-name"),
     ],
+    ids=lambda text: text[:30],
 )
 def test_the_sweep_sees_faults(chromium, tmp_path, monkeypatch, page, fault):
     monkeypatch.setattr(tool, "SCREENSHOTS", tmp_path / "shots")
     (tmp_path / "favicon.ico").write_bytes(b"")
     (tmp_path / "bad.html").write_text(f"<!doctype html><title>t</title>{page}")
     with tool.serve(tmp_path) as address:
-        found = tool.visit(chromium, address, "bad.html", 390, "light").faults
+        width = 1280 if fault == "wider than" else 390
+        found = tool.visit(chromium, address, "bad.html", width, "light").faults
     assert any(fault in text for text in found), found
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f"<p style='overflow: auto'><span class='math'>{FORMULA}</span>",
+        "<span class='math'><mjx-container>x</mjx-container></span>",
+    ],
+)
+def test_a_formula_that_scrolls_or_fits_is_not_cut(chromium, tmp_path, page):
+    (tmp_path / "favicon.ico").write_bytes(b"")
+    (tmp_path / "good.html").write_text(f"<!doctype html><title>t</title>{page}")
+    with tool.serve(tmp_path) as address:
+        (visit,) = tool.visits(chromium, address, "good.html", 390, ["light"], screenshots=False)
+    assert visit.cut == visit.formula_stops == 0
+
+
+CHAPTER, NEXT = "book/08_theorem1.html", "book/07_psi.html"
+FOLDS = "details.code-fold"
+
+
+@pytest.fixture
+def reader(chromium, site):
+    """A reader's tab, and what it opens."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    tab = context.new_page()
+    tab.set_default_timeout(tool.PATIENCE)
+
+    def opened(page):
+        tab.goto(f"{site}/{page}", wait_until="domcontentloaded")
+        return tab
+
+    yield opened
+    context.close()
+
+
+def open_folds(tab) -> int:
+    return tab.locator(f"{FOLDS}[open]").count()
+
+
+def test_code_of_figures_is_folded_and_other_code_is_not(reader):
+    tab = reader(CHAPTER)
+    folded = tab.locator(f"{FOLDS}:not([open]) > summary").all_text_contents()
+    assert open_folds(tab) > 20
+    assert any(re.fullmatch(r"Code of figure 8\.\d+, \d+ lines", text) for text in folded)
+    shown = tab.locator(f"{FOLDS}[open] > summary").all_text_contents()
+    assert not any("figure" in text or "solution" in text for text in shown)
+
+
+def test_the_switch_folds_all_code_by_key_and_is_remembered(reader):
+    tab = reader(CHAPTER)
+    switch = tab.get_by_role("button", name="Fold all code")
+    first = open_folds(tab)
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    switch.focus()
+    tab.keyboard.press("Enter")
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    assert open_folds(tab) == 0
+    tab = reader(NEXT)
+    expect(switch).to_have_attribute("aria-pressed", "true")
+    assert open_folds(tab) == 0
+    switch.click()
+    assert open_folds(tab) > 10
+    tab = reader(CHAPTER)
+    expect(switch).to_have_attribute("aria-pressed", "false")
+    assert open_folds(tab) == first
+
+
+def test_paper_gets_what_the_reader_did_not_fold_away(reader):
+    tab = reader(CHAPTER)
+    closed = tab.locator("details:not([open])")
+    before = closed.count()
+    assert before > 10
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert closed.count() == 0
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert closed.count() == before
+    tab.get_by_role("button", name="Fold all code").click()
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert open_folds(tab) == 0
+    assert tab.locator("details.solution:not([open])").count() == 0
+    tab.emulate_media(media="print")
+    assert not tab.locator(FOLDS).first.is_visible()
+
+
+def test_without_scripts_code_is_there_and_no_switch(chromium, site):
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{site}/{CHAPTER}", wait_until="domcontentloaded")
+    assert not tab.locator(".code-switch").is_visible()
+    assert tab.locator(f"{FOLDS}[open] pre").first.is_visible()
+    title = tab.locator("details.solution > summary").first
+    title.click()
+    assert tab.locator("details.solution").first.locator("p").first.is_visible()
+    context.close()
+
+
+def test_the_title_of_a_solution_opens_it(reader):
+    tab = reader(CHAPTER)
+    solution = tab.locator("details.solution").first
+    title = solution.locator("summary")
+    assert title.inner_text().startswith("Solution to")
+    assert title.locator("a").count() == 0
+    title.click()
+    expect(solution).to_have_attribute("open", "")
+    assert tab.url.endswith(CHAPTER)
+
+
+def test_a_figure_is_enlarged_in_place(reader):
+    tab = reader(CHAPTER)
+    link = tab.locator("a.enlarge").first
+    link.focus()
+    tab.keyboard.press("Enter")
+    dialog = tab.get_by_role("dialog", name="Figure, enlarged")
+    expect(dialog).to_be_visible()
+    assert dialog.locator("img").get_attribute("alt") == link.locator("img").get_attribute("alt")
+    tab.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(link).to_be_focused()
+    assert tab.url.endswith(CHAPTER)
+
+
+def test_a_link_to_any_page_has_a_description_and_a_picture(chromium, site):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    home = plain.site_address(repository)
+    for page in tool.pages():
+        text = (tool.SITE / page).read_text()
+        found = dict(re.findall(r'<meta (?:name|property)="([\w:]+)" content="([^"]*)"/>', text))
+        assert len(found["description"]) > 30, page
+        assert found["og:description"] == found["description"]
+        assert found["og:url"].startswith(f"{home}/")
+        picture = found["og:image"].removeprefix(f"{home}/")
+        assert (tool.SITE / picture).is_file(), page
+        assert found["og:image:alt"], page
+
+
+def test_theorems_are_listed_by_number_and_title():
+    text = (tool.SITE / "prf-prf.html").read_text()
+    assert "Theorem 8.1: Theorem 1 is tight" in text
+    assert "thm-1</" not in text and "Corollaries" in text
+
+
+def test_works_are_sorted_as_they_are_cited():
+    text = (tool.SITE / "book/references.html").read_text()
+    labels = re.findall(r'class="fn-bracket">\[</span>(.*?)<span class="fn-bracket">', text)
+    assert len(labels) > 20 and "Cohen et al., 2019" in labels
+    assert labels == sorted(labels, key=str.casefold)
 
 
 def wait_for(address: str, server: subprocess.Popen, seconds: float = 300) -> None:
