@@ -24,7 +24,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from rslib import records, verifier
+from rslib import interactive, records, verifier
 
 sys.path.insert(0, str(Path(__file__).parent))
 try:
@@ -268,10 +268,10 @@ class CourseButtons(_Counted):
 
 
 class CourseVote(_Counted):
-    """The first picture."""
+    """The first picture, which is the one of chapter 8. It is for screens."""
 
     def made(self) -> list[nodes.Node]:
-        return [nodes.raw("", front_pictures.vote_svg(), format="html")]
+        return [nodes.raw("", interactive.vote().html, format="html")]
 
 
 class CourseMap(_Counted):

@@ -51,9 +51,9 @@ def name_grid_points(in_steps: np.ndarray, dtype: np.dtype | type) -> np.ndarray
     """Whether numbers, in steps, are grid points up to the rounding of their number type.
 
     A grid point k * step that is computed in floats is rounded twice at most: the step, and the
-    product or quotient. That is |k| machine epsilons of its type, in steps, and that alone is
-    forgiven: such a number is taken to *name* the grid point, which is what is certified. More
-    than 1e-4 steps are never taken for rounding, whatever the type.
+    product or quotient. That makes k machine epsilons of its type, in steps, and no more is
+    forgiven: such a number *names* the grid point, which is what is certified. More than 1e-4 steps
+    are never taken for rounding, whatever the type.
 
     Parameters
     ----------
