@@ -78,6 +78,11 @@ LOOK = """() => {
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     background: getComputedStyle(document.body).backgroundColor,
     cut: [...article.querySelectorAll("mjx-container")].filter(cut).length,
+    stretched: [...article.querySelectorAll("img")].filter(image => {
+      const at = image.getBoundingClientRect();
+      const is = at.width / at.height, should = image.naturalWidth / image.naturalHeight;
+      return at.width > 1 && should > 0 && Math.abs(is / should - 1) > 0.03;
+    }).length,
     wide: [...article.querySelectorAll("pre")]
       .filter(box => shown(box) && box.scrollWidth > box.clientWidth + 1)
       .map(box => box.textContent.trim().slice(0, 40)),
@@ -130,6 +135,7 @@ class Visit(NamedTuple):
     requests: int
     first: int
     cut: int
+    stretched: int
     wide: list[str]
     formula_stops: int
     unreached: int
@@ -147,6 +153,8 @@ class Visit(NamedTuple):
             found.append(f"{self.unrendered} formulas are not typeset")
         if self.cut:
             found.append(f"{self.cut} formulas are cut off and cannot be scrolled")
+        if self.stretched:
+            found.append(f"{self.stretched} pictures are out of shape")
         if self.formula_stops:
             found.append(f"the tab key stops at {self.formula_stops} formulas")
         if self.unreached:
@@ -324,6 +332,7 @@ COLUMNS = (
     ("sideways", lambda of: max(v.overflow for v in of)),
     ("formulas", lambda of: of[0].formulas),
     ("cut", lambda of: max(v.cut for v in of)),
+    ("stretched", lambda of: max(v.stretched for v in of)),
     ("wide code", lambda of: max(len(v.wide) for v in of if v.width == max(WIDTHS))),
     ("stops at formulas", lambda of: max(v.formula_stops for v in of)),
     ("no key", lambda of: max(v.unreached for v in of)),
