@@ -2,13 +2,16 @@
 
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import audit_logs
 import numpy as np
 import pytest
 
+from rslib import _files
 from rslib.logs import read_log
+from rslib.records import read_certificates
 
 HEAD = "idx\tlabel\tpredict\tradius\tcorrect\ttime"
 ARCHIVE = Path(os.environ.get("AUDIT_LOGS", "none"))  # the published logs, where they are at hand
@@ -98,6 +101,32 @@ def test_tables_are_written_with_an_entry_a_line(tmp_path):
     audit_logs.write(tmp_path / "t.json", tables)
     text = (tmp_path / "t.json").read_text()
     assert json.loads(text) == tables and text.count("\n") == 7
+
+
+def test_our_files_stand_beside_the_log_of_the_same_sigma(clones):
+    ours = Path("data/certify/cifar10-jpeg/cnn/sigma_0.25.tsv")
+    rows = read_certificates(ours).rows
+    # Made so that it certifies every second image, at 0.6.
+    made = [(r.idx, r.label, r.label if i % 2 else -1, 0.6 * (i % 2)) for i, r in enumerate(rows)]
+    path = "data/certify/cifar10/resnet110/noise_0.25/test/sigma_0.25"
+    log(clones / audit_logs.COHEN / path, made)
+    (one,) = audit_logs.with_ours(audit_logs.Source(clones))
+    assert (one["ours"], one["log"]) == (
+        "cifar10-jpeg/cnn/sigma_0.25.tsv",
+        [audit_logs.COHEN, path],
+    )
+    assert one["sha256"] == _files.sha256(ours) and one["images"] == len(rows)
+    for radius, cells in zip(one["radii"], one["tables"], strict=True):
+        right = [row.correct and row.radius >= Decimal(radius) for row in rows]
+        theirs = [i % 2 == 1 and float(radius) <= 0.6 for i in range(len(rows))]
+        pairs = list(zip(right, theirs, strict=True))
+        kinds = ((True, True), (True, False), (False, True), (False, False))
+        assert cells == [pairs.count(kind) for kind in kinds]
+
+
+def test_the_committed_comparison_is_about_the_committed_files():
+    for one in json.loads(Path("data/audit/paper.json").read_text())["pairs"]:
+        assert _files.sha256(Path("data/certify", one["ours"])) == one["sha256"]
 
 
 @pytest.mark.slow

@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from rslib import _files, audit, lattice, logs
-from rslib.evaluation import average_certified_radius, certified_accuracy
-from rslib.records import CertificateFile
+from rslib.evaluation import average_certified_radius, certified_accuracy, compare
+from rslib.records import CertificateFile, read_certificates
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITS = {
@@ -365,6 +365,35 @@ def baselines(source: Source) -> list[dict]:
     return found
 
 
+def with_ours(source: Source, certificates: Path = ROOT / "data/certify") -> list[dict]:
+    """Our files of CIFAR-10 beside the log of Cohen et al. at the same sigma, image by image."""
+    found = []
+    for path in sorted(certificates.glob("cifar10*/**/sigma_*.tsv")):
+        ours = read_certificates(path)
+        level = f"{float(ours.manifest['sigma']):.2f}"
+        log = f"data/certify/cifar10/resnet110/noise_{level}/test/sigma_{level}"
+        if not ours.complete or not source.has(COHEN, log):
+            continue
+        method = ours.manifest.get("method") or {}
+        asked = {Decimal(radius) for radius in method.get("radii", PAPER_RADII["cifar10"])}
+        radii = [radius for radius in PAPER_RADII["cifar10"] if Decimal(radius) in asked]
+        found.append(
+            {
+                "ours": path.relative_to(certificates).as_posix(),
+                "sha256": _files.sha256(path),
+                "log": [COHEN, log],
+                "sigma": level,
+                "images": len(ours.rows),
+                "radii": radii,
+                "tables": [
+                    [one.both, one.only_a, one.only_b, one.neither]
+                    for one in compare(ours, source.log(COHEN, log), radii).accuracies
+                ],
+            }
+        )
+    return found
+
+
 def in_pairs(a: CertificateFile, b: CertificateFile, step: int) -> list[tuple]:
     second = {row.idx: row for row in b.rows}
     pairs = [(row, second[row.idx]) for row in a.rows if row.idx % step == 0]
@@ -417,6 +446,7 @@ def compute(folder: Path, out: Path, only: list[dict] | None) -> None:
     files = every_file(source)
     write(out / "files.json", head | {"files": files})
     write(out / "founding.json", head | {"logs": founding(source), "tables": published(source)})
+    write(out / "paper.json", head | {"pairs": with_ours(source)})
     write(out / "runs.json", head | {"pairs": pairs_of_runs(source)})
     write(
         out / "selection.json", head | {"logs": selection(source), "halves": best_of_many(source)}
