@@ -11,11 +11,13 @@ from pathlib import Path
 from fontTools import subset
 from sphinx.application import Sphinx
 
+# The theme's own style sheet still calls them by the names of version 5, too.
 FONTS = {
-    "fa-solid-900": ("Font Awesome 6 Free", 900),
-    "fa-regular-400": ("Font Awesome 6 Free", 400),
-    "fa-brands-400": ("Font Awesome 6 Brands", 400),
+    "fa-solid-900": ("Font Awesome {} Free", 900),
+    "fa-regular-400": ("Font Awesome {} Free", 400),
+    "fa-brands-400": ("Font Awesome {} Brands", 400),
 }
+VERSIONS = (6, 5)
 FACE = (
     '@font-face{{font-family:"{family}";font-style:normal;font-weight:{weight};'
     'font-display:block;src:url(../webfonts/{name}.woff) format("woff")}}\n'
@@ -78,7 +80,8 @@ def shrink(app: Sphinx, error: Exception | None) -> None:
             subsetter.populate(unicodes=wanted)
             subsetter.subset(font)
             subset.save_font(font, str(home / f"webfonts/{name}.woff"), options)
-            faces += FACE.format(family=family, weight=weight, name=name)
+            for version in VERSIONS:
+                faces += FACE.format(family=family.format(version), weight=weight, name=name)
         font.close()
     (home / "css/all.min.css").write_text(style + faces, encoding="utf-8")
 
