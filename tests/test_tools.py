@@ -537,3 +537,6 @@ def test_only_pages_with_cards_load_their_style(monkeypatch):
     head += 'src="../_static/design-tabs.js?v=f"></script>'
     assert finished_pages.finish(f"{head}<p>text</p>") == "<p>text</p>"
     assert finished_pages.finish(f'{head}<p class="sd-row">') == f'{head}<p class="sd-row">'
+    cells = '<link href="../_static/mystnb.0f1e.css" />'
+    assert cells not in finished_pages.finish(f"{head}{cells}<p>")
+    assert cells in finished_pages.finish(f'{head}{cells}<div class="cell docutils">')

@@ -42,9 +42,13 @@ REPLACED = [
         '<div role="navigation" aria-label="Course" class="bd-sidebar-primary bd-sidebar',
     ),
 ]
-CARDS = re.compile(
-    r"\s*<link [^>]*/sphinx-design\.min\.css[^>]*>|<script [^>]*/design-tabs\.js[^>]*></script>"
-)
+# What pages without cards and grids, or without cells of a notebook, do not need.
+UNUSED = {
+    'class="sd-': re.compile(
+        r"\s*<link [^>]*/sphinx-design\.min\.css[^>]*>|<script [^>]*/design-tabs\.js[^>]*></script>"
+    ),
+    'class="cell': re.compile(r"\s*<link [^>]*/mystnb\.[^>]*\.css[^>]*>"),
+}
 IMAGE = re.compile(r"<img (?P<rest>[^>]*?)src=\"(?P<src>[^\"]*_images/[^\"]+)\"(?P<more>[^>]*?)/?>")
 
 
@@ -57,8 +61,10 @@ def finish(page: str) -> str:
         page, count = re.subn(there, instead, page)
         if not count:
             logger.warning("the theme's pages no longer have %s", there)
-    # Cards and grids have a style sheet, which few pages need.
-    return page if 'class="sd-' in page else CARDS.sub("", page)
+    for mark, files in UNUSED.items():
+        if mark not in page:
+            page = files.sub("", page)
+    return page
 
 
 def wrap_renderer(app: Sphinx) -> None:
