@@ -79,9 +79,11 @@ LOOK = """() => {
     background: getComputedStyle(document.body).backgroundColor,
     cut: [...article.querySelectorAll("mjx-container")].filter(cut).length,
     stretched: [...article.querySelectorAll("img")].filter(image => {
-      const at = image.getBoundingClientRect();
-      const is = at.width / at.height, should = image.naturalWidth / image.naturalHeight;
-      return at.width > 1 && should > 0 && Math.abs(is / should - 1) > 0.03;
+      const style = getComputedStyle(image), pad = side => parseFloat(style["padding" + side]);
+      const width = image.clientWidth - pad("Left") - pad("Right");
+      const height = image.clientHeight - pad("Top") - pad("Bottom");
+      const should = image.naturalWidth / image.naturalHeight;
+      return width > 1 && should > 0 && Math.abs(width / height / should - 1) > 0.03;
     }).length,
     wide: [...article.querySelectorAll("pre")]
       .filter(box => shown(box) && box.scrollWidth > box.clientWidth + 1)

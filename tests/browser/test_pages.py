@@ -83,6 +83,10 @@ NOISE = "".join(random.Random(0).choices("0123456789abcdefghijklmnopqrstuvwxyz",
 FORMULA = "<mjx-container style='display: inline-block; width: 900px'>x</mjx-container>"
 
 
+# One pixel, which is square.
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+
+
 @pytest.mark.parametrize(
     ("page", "fault"),
     [
@@ -96,6 +100,7 @@ FORMULA = "<mjx-container style='display: inline-block; width: 900px'>x</mjx-con
         (f"<p style='overflow: auto; direction: rtl'>{FORMULA}", "cut off"),
         ("<span class='math' tabindex='0'><mjx-container>x</mjx-container></span>", "tab key"),
         (f"<article><p class='math' style='overflow: auto'>{FORMULA}</article>", "no key reaches"),
+        (f"<article><img src='{PIXEL}' width='200' height='20'></article>", "out of shape"),
         (f"<!--{'x' * 2_100_000}-->", "weighs 2.10 MB"),
         (f"<!--{NOISE}-->", "shows no text before"),
         ("<article><pre style='overflow: auto'>" + "x" * 900 + "</pre></article>", "wider than"),
