@@ -305,11 +305,11 @@ def _on_grid(images: np.ndarray, step: Fraction) -> np.ndarray:
         steps = part * step.denominator / step.numerator
         with np.errstate(invalid="ignore"):
             wrong = np.argwhere(~name_grid_points(steps, images.dtype))
+            away = np.abs(steps - np.rint(steps))
         if wrong.size:
-            value = steps[tuple(wrong[0])]
             raise ValueError(
                 f"images must lie on the grid of step {step}, got images[{start + wrong[0][0]}] "
-                f"with a value {abs(value - np.rint(value)):.3g} steps off; whole numbers count "
+                f"with a value {away[tuple(wrong[0])]:.3g} steps off; whole numbers count "
                 "steps, normalisation belongs into the network (models.wrap), and what lies on no "
                 "grid can be rounded to a fine one (1/65536)"
             )

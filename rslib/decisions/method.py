@@ -190,6 +190,7 @@ class Method(ABC):
 
         Examples
         --------
+        >>> from rslib.decisions import RadiusLoss
         >>> RadiusLoss(0.05).to_fields()
         {'two_sided': False, 'method': {'name': 'radius-loss', 'loss': '0.05'}}
         """
