@@ -53,7 +53,7 @@ clean-book: $(READY) ## build the book from nothing, warnings as errors, and che
 	$(BIN)/python tools/linkcheck.py _build/html
 
 test-slow: book ## the tests that take longer: browser, JupyterLab, interrupted runs, mutants
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup -rs tests
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -rs tests
 
 plain: $(READY) ## write the chapters as notebooks for JupyterLab and Colab
 	$(BIN)/python tools/plain.py
@@ -87,7 +87,7 @@ bench: $(READY) ## time certification beside a plain loop and a peer, into data/
 	$(BIN)/python -m benchmarks
 
 mutants: $(READY) ## put mistakes into the library, one at a time, and see the tests fail
-	$(BIN)/python -m pytest -m slow -v tests/test_mutants.py
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -v tests/test_mutants.py tests/test_mutants_second_half.py
 	$(BIN)/python tools/mutants.py
 
 tex: ## install what make pdf needs, on Debian or Ubuntu: 350 MB

@@ -403,9 +403,8 @@ def test_without_a_mistake_the_tests_pass(copy, module):
     assert answer.returncode == 0, answer.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MUTANTS)
-def test_killed(copy, name):
+def kill(copy: Path, name: str) -> None:
+    """Make the mistake, see a test fail, and take it back."""
     mutant = MUTANTS[name]
     module, _, at = place(mutant)
     original = (copy / module).read_text()
@@ -417,3 +416,10 @@ def test_killed(copy, name):
         (copy / module).write_text(original)
     # 1: a test failed; 2: the tests cannot even be collected.
     assert answer.returncode in (1, 2), f"survived:\n{answer.stdout}"
+
+
+# The others are killed in test_mutants_second_half.py, so that two processes share them.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(MUTANTS)[::2])
+def test_killed(copy, name):
+    kill(copy, name)
