@@ -8,5 +8,5 @@ __all__ = ["copy"]  # a fixture
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MUTANTS)[1::2])
-def test_killed(copy, name):  # noqa: F811
+def test_killed(copy, name):
     kill(copy, name)
