@@ -18,7 +18,6 @@ cohen2019, Algorithm 1. Chapters 10 and 12.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import random
@@ -29,8 +28,6 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from rslib import _files, backends, datasets, plans, progress, records
 from rslib.datasets import Dataset
@@ -45,6 +42,7 @@ from rslib.weights import (
     check_same,
     classes_of,
     describe,
+    examples_sha256,
     open_again,
     open_model,
     quantize,
@@ -414,20 +412,11 @@ def _manifest(
         ),
         seed=smoothed.seed,
         plan=smoothed.engine(dataset.shape).plan.to_dict(),
-        examples_sha256=_examples_sha256(dataset, indices),
+        examples_sha256=examples_sha256(dataset, indices),
         files=dataset.files and tuple(dataset.files[idx] for idx in indices),
         **method.to_fields(),
         **_files.provenance(command, smoothed.device, backends.PACKAGES),
     )
-
-
-def _examples_sha256(dataset: Dataset, indices: Iterable[int]) -> str:
-    """Hash of examples as the network gets them: equally many others differ in it."""
-    digest = hashlib.sha256()
-    for idx in indices:
-        digest.update(np.ascontiguousarray(dataset.images[idx], dtype="<f4").tobytes())
-        digest.update(int(dataset.labels[idx]).to_bytes(8, "little", signed=True))
-    return digest.hexdigest()
 
 
 def _as_text(number: Fraction) -> str:
@@ -541,7 +530,7 @@ def replay(
         words = f"{where}: its data set is another: {name} is {before}, at hand it is {now}"
         return Replay(where, (), [words])
     if manifest.examples_sha256:
-        found = _examples_sha256(dataset, manifest.indices)
+        found = examples_sha256(dataset, manifest.indices)
         if found != manifest.examples_sha256:
             words = f"{manifest.examples_sha256}, those at hand {found}"
             return Replay(where, (), [f"{where}: the SHA-256 of its examples is {words}"])

@@ -7,15 +7,17 @@ architecture it is, the file's hash, and how it was made.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +41,7 @@ __all__ = [
     "check_same",
     "classes_of",
     "describe",
+    "examples_sha256",
     "load",
     "open_again",
     "open_model",
@@ -541,7 +544,11 @@ def quantize(
             "file": Path(os.path.relpath(opened.path, out.parent)).as_posix(),
             "sha256": opened.sha256,
         },
-        "calibration": {"images": images, "seed": seed, "examples_sha256": dataset.digest(chosen)},
+        "calibration": {
+            "images": images,
+            "seed": seed,
+            "examples_sha256": examples_sha256(dataset, chosen),
+        },
         **_files.provenance(command, "cpu", backends.PACKAGES),
     }
     records.write_manifest(out.with_suffix(".json"), manifest)
@@ -591,3 +598,12 @@ def describe(dataset: Dataset) -> records.DatasetEntry:
         crop=reading.crop if reading else None,
         class_names=dataset.class_names,
     )
+
+
+def examples_sha256(dataset: Dataset, indices: Iterable[int]) -> str:
+    """Hash of examples as the network gets them: equally many others differ in it."""
+    digest = hashlib.sha256()
+    for idx in indices:
+        digest.update(np.ascontiguousarray(dataset.images[idx], dtype="<f4").tobytes())
+        digest.update(int(dataset.labels[idx]).to_bytes(8, "little", signed=True))
+    return digest.hexdigest()

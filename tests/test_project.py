@@ -19,6 +19,7 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from repository import project_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -307,21 +308,9 @@ def test_the_ten_lines_of_the_readme_run(monkeypatch, capsys):
     assert re.search(r"^\d \d+\.\d+$", capsys.readouterr().out, re.MULTILINE)
 
 
-def project_files() -> list[Path]:
-    """What belongs to the project: everything that git does not ignore."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-
-
 def test_no_file_names_a_place_on_somebodys_machine():
     places = re.compile(rb"(?<![\w.])/(?:home|root|Users|work|tmp)/\w")
-    for path in project_files():
+    for path in project_files(ROOT):
         if path.suffix not in (".safetensors", ".png", ".npz", ".gz"):
             found = places.search(path.read_bytes())
             assert not found, f"{path.relative_to(ROOT)}: {found}"

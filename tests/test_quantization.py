@@ -22,6 +22,7 @@ from rslib import (
 )
 from rslib.engine import Engine
 from rslib.noise import Purpose
+from rslib.weights import examples_sha256
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -187,7 +188,9 @@ def test_a_file_has_a_manifest_that_names_what_it_was_made_of(written, digits, t
     assert (written.path.parent / made_from["file"]).resolve() == Path(WEIGHTS).resolve()
     assert made_from["sha256"] == _files.sha256(WEIGHTS)
     calibration = manifest["calibration"]
-    assert calibration.pop("examples_sha256") == digits.digest(digits.sample(50, 2))
+    chosen = digits.sample(50, 2)
+    assert calibration.pop("examples_sha256") == examples_sha256(digits, chosen)
+    assert examples_sha256(digits, chosen) != examples_sha256(digits, chosen[::-1])
     assert calibration == {"images": 50, "seed": 2}
     again = runs.quantize(WEIGHTS, digits, tmp_path / "y.int8.onnx", "0.25", images=50, seed=2)
     assert again.sha256 == written.sha256

@@ -45,8 +45,8 @@ def replaced(text: str, old: str, new: str) -> str:
     return text
 
 
-def files(root: Path) -> list[Path]:
-    """The files of the project that may name its address: text, and not what git ignores."""
+def project_files(root: Path) -> list[Path]:
+    """What belongs to the project: every file that git does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=root,
@@ -55,7 +55,12 @@ def files(root: Path) -> list[Path]:
         check=True,
     ).stdout
     found = (root / name for name in sorted(listed.split("\0")) if name)
-    return [path for path in found if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
+    return [path for path in found if path.is_file()]
+
+
+def files(root: Path) -> list[Path]:
+    """Those that may name the project's address: text."""
+    return [path for path in project_files(root) if b"\0" not in path.read_bytes()[:8192]]
 
 
 def rewrite(path: Path, old: str, new: str) -> bool:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 # Okabe and Ito's colours, and lighter ones of the same hue on dark ground.
 _STYLE = """\
 <style>
-.front-picture {{ --a: #0072b2; --b: #d55e00; --c: #007d5b; color: inherit;
+.front-picture {{ --a: #0072b2; --b: #d55e00; color: inherit;
   display: block; width: 100%; max-width: {width}; margin: 0.5rem auto 1rem; }}
-html[data-theme="dark"] .front-picture {{ --a: #56b4e9; --b: #f0884d; --c: #35c79b; }}
+html[data-theme="dark"] .front-picture {{ --a: #56b4e9; --b: #f0884d; }}
 .front-picture text {{ fill: currentColor; }}
 .front-picture a, .front-picture a:hover {{ color: inherit; text-decoration: none; }}
 .front-picture a:hover rect, .front-picture a:focus rect {{ stroke-width: 3; }}

@@ -196,7 +196,7 @@ def bibtex(citation: dict, year: str) -> str:
 
 
 class _Counted(SphinxDirective):
-    """A directive whose content is made by the build: MyST by `text`, or nodes by `made`."""
+    """A directive whose content is `made` by the build, of nodes or of MyST that is `parsed`."""
 
     def depends_on(self) -> list[Path]:
         """Files whose change makes the page be read again."""
@@ -207,14 +207,11 @@ class _Counted(SphinxDirective):
             self.env.note_dependency(str(path))
         return self.made()
 
-    def made(self) -> list[nodes.Node]:
+    def parsed(self, text: str) -> list[nodes.Node]:
         holder = nodes.container()
-        lines = StringList(self.text().split("\n"), source=self.env.docname)
+        lines = StringList(text.split("\n"), source=self.env.docname)
         self.state.nested_parse(lines, self.content_offset, holder)
         return holder.children
-
-    def text(self) -> str:
-        raise NotImplementedError
 
 
 class CourseStatus(_Counted):
@@ -223,7 +220,7 @@ class CourseStatus(_Counted):
     def depends_on(self) -> list[Path]:
         return [BOOK / "claims.yml", *sorted(DATA.rglob("*.tsv")), *sorted(DATA.rglob("*.json"))]
 
-    def text(self) -> str:
+    def made(self) -> list[nodes.Node]:
         found = status()
         shown = found.claims - found.quoted
         cards = (
@@ -236,16 +233,13 @@ class CourseStatus(_Counted):
         for number, what in cards:
             lines += [":::{grid-item-card}", ":text-align: center", ""]
             lines += [f"**{number}**\n", what, ":::"]
-        return "\n".join([*lines, "::::"])
+        return self.parsed("\n".join([*lines, "::::"]))
 
 
 class CourseButtons(_Counted):
     """Read, run, and take away: on a page, not in print."""
 
     def made(self) -> list[nodes.Node]:
-        return [addnodes.only("", *super().made(), expr="html")]
-
-    def text(self) -> str:
         sys.path.insert(0, str(ROOT / "tools"))
         try:
             import plain
@@ -264,7 +258,8 @@ class CourseButtons(_Counted):
             lines += [":::{grid-item}", "", f"```{{button-link}} {target}", ":color: primary"]
             lines += [":outline:"] if target != links[0][0] else []
             lines += [":expand:", words, "```", ":::"]
-        return "\n".join([*lines, "::::"])
+        made = self.parsed("\n".join([*lines, "::::"]))
+        return [addnodes.only("", *made, expr="html")]
 
 
 class CourseVote(_Counted):
@@ -291,7 +286,7 @@ class CourseMap(_Counted):
 class CourseTimes(_Counted):
     """A table of all chapters: what each asks, and how long it takes."""
 
-    def text(self) -> str:
+    def made(self) -> list[nodes.Node]:
         lines = ["| | chapter | to read | exercises | to run |", "|---|---|---|---|---|"]
         for one in chapters():
             lines.append(
@@ -303,7 +298,7 @@ class CourseTimes(_Counted):
             for what in ("reading", "exercising")
         )
         lines.append(f"| | together | {quarters(reading)} | {quarters(exercising)} | |")
-        return "\n".join(lines)
+        return self.parsed("\n".join(lines))
 
 
 class CourseEdition(_Counted):
@@ -312,14 +307,14 @@ class CourseEdition(_Counted):
     def depends_on(self) -> list[Path]:
         return [ROOT / "CITATION.cff", ROOT / "pyproject.toml"]
 
-    def text(self) -> str:
+    def made(self) -> list[nodes.Node]:
         citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
         names = " and ".join(
             one.get("name") or f"{one['given-names']} {one['family-names']}"
             for one in citation["authors"]
         )
         year = str(self.config.copyright)
-        return (
+        return self.parsed(
             f"By {names[0].lower() + names[1:] if names.startswith('The ') else names}. "
             f"Edition {version()}, {year}.\n\n"
             f"```bibtex\n{bibtex(citation, year)}\n```"

@@ -4,7 +4,6 @@ No test needs the built book: the figures stand on an empty page.
 """
 
 import json
-import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,16 +22,6 @@ from rslib.interactive.figure import asset, normals
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 FIGURES = ("vote", "worst_case", "bent_scale")
 NUMBERS = re.compile(r'<span class="rsi-out" data-part="([\w-]+)">([^<]*)</span>')
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if tool.chromium_path() is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium, and CI must not do without: apt-get install chromium")
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with tool.chromium() as started:
-        yield started
 
 
 @dataclass

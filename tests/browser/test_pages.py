@@ -22,16 +22,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    if tool.chromium_path() is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium, and CI must not do without: apt-get install chromium")
-        pytest.skip("no chromium on this machine: apt-get install chromium")
-    with tool.chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def site():
     """The built book, served."""
     assert tool.SITE.is_dir(), "no built book: make book"
