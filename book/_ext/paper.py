@@ -153,6 +153,10 @@ def _chapter(node: nodes.Node) -> nodes.section:
 # -------------------------------------------------------------------------- interactive figures
 
 
+# What the HTML of every figure of `rslib.interactive` begins with.
+MOVES = '<figure class="rsi"'
+
+
 class LinkInteractiveFigures(SphinxPostTransform):
     """Below a figure that moves on the page: where that is.
 
@@ -169,7 +173,7 @@ class LinkInteractiveFigures(SphinxPostTransform):
             if bundle.get("nb_element") != "mime_bundle":
                 continue
             kinds = {child["mime_type"]: child for child in bundle.children}
-            if "text/html" not in kinds or "rslib-interactive" not in kinds["text/html"].astext():
+            if "text/html" not in kinds or MOVES not in kinds["text/html"].astext():
                 continue
             link = f"{site}/{self.env.path2doc(page_of(bundle))}.html"
             text = nodes.paragraph("", "Interactive on the page: ")
