@@ -142,6 +142,7 @@ def test_the_plan_says_int8_and_nothing_else_can_be_asked(file, network, digits)
     plan = plans.default_plan(base, digits.shape, threads=1)
     assert (plan.backend, plan.dtype) == ("quantized", "int8")
     assert plans.default_plan(base, digits.shape, threads=1, dtype="int8") == plan
+    assert plans.default_plan(models.wrap(base, mean=0.5), digits.shape, threads=1) == plan
     assert (
         Engine(base, 10, digits.shape, replace(plan, backend="callable", dtype="float32")).plan
         == plan

@@ -163,6 +163,7 @@ class _WrappedModule(nn.Module):
 class _WrappedFunction:
     def __init__(self, prepare: nn.Module, base: Callable, output) -> None:
         self.prepare, self.base, self.output = prepare, base, output
+        self.number_type = getattr(base, "number_type", None)  # a file may bring one
 
     def __call__(self, x: Tensor):
         return _part(self.base(self.prepare.to(x.device)(x)), self.output)
