@@ -1,5 +1,8 @@
 """What the tests of several modules share."""
 
+import os
+
+import browser
 import pytest
 from flint import ctx
 
@@ -10,3 +13,13 @@ def arb_bits():
     previous, ctx.prec = ctx.prec, 240
     yield
     ctx.prec = previous
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if browser.chromium_path() is None:
+        if os.environ.get("CI"):
+            pytest.fail("no chromium, and CI must not do without: apt-get install chromium")
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    with browser.chromium() as started:
+        yield started
