@@ -2,7 +2,6 @@
 
 import os
 
-import browser
 import pytest
 from flint import ctx
 
@@ -17,6 +16,9 @@ def arb_bits():
 
 @pytest.fixture(scope="module")
 def chromium():
+    """A started browser. Its tool is imported here: a copy of the tests may be without tools/."""
+    import browser
+
     if browser.chromium_path() is None:
         if os.environ.get("CI"):
             pytest.fail("no chromium, and CI must not do without: apt-get install chromium")

@@ -4,6 +4,7 @@ Each must be noticed by the fast tests of the module it is in. `make mutants` ru
 """
 
 import ast
+import compileall
 import os
 import shutil
 import subprocess
@@ -361,6 +362,7 @@ def copy(tmp_path_factory) -> Path:
     for name in ("rslib", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", folder)
+    compileall.compile_dir(folder, quiet=1)  # once, for all the processes below
     return folder
 
 
@@ -379,7 +381,12 @@ def run_tests(folder: Path, module: Path) -> subprocess.CompletedProcess:
         # To explain how two long lists differ takes hours, and nobody reads it here.
         "--assert=plain",
     ]
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Loading the plugins takes longer than most of these tests, which use none.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     return subprocess.run(
         [*command, *files_for(module)],
         cwd=folder,
