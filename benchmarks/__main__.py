@@ -1,6 +1,7 @@
 """All timings, with what they were measured on: ``make bench``.
 
     python -m benchmarks [--device cuda] [--repeats 7] [--out data/bench/cpu.json]
+    python -m benchmarks --only int8     one table anew, into the file that is there
 
 Prints the tables and writes them, with a manifest, as JSON.
 """
@@ -13,6 +14,8 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,7 +23,7 @@ import numpy
 import torch
 
 import rslib
-from benchmarks import certify, noise, samples
+from benchmarks import certify, noise, quantized, samples
 from rslib import backends
 
 
@@ -88,43 +91,73 @@ def show(title: str, rows: list[dict]) -> None:
         print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
 
-def main() -> int:
+def tables(repeats: int, device: str, quick: bool) -> dict[str, tuple[str, Callable]]:
+    """Title and measurement of each table, by the name that it has in the file."""
+    found = {
+        "noise": (
+            "Noise: nanoseconds a value, and beside torch's normal_ in place",
+            partial(noise.rows, repeats),
+        ),
+        "certify": (
+            f"Certifying one example (n0 = {certify.N0}): beside a plain loop and ART; share: the "
+            "prepared forward pass as a share of the whole",
+            partial(certify.rows, repeats, device, 20 if quick else None),
+        ),
+        "int8": (
+            f"Certifying one example (n0 = {certify.N0}) in eight bits: beside float32 under ONNX "
+            "Runtime and a plain loop; rounding: a part of forward",
+            partial(quantized.rows, repeats, 20 if quick else None),
+        ),
+        "matrix product": (
+            "The product of two square matrices, float32",
+            partial(certify.matrix_product, repeats),
+        ),
+        "memory": ("Peak memory of a process that certifies one digit", certify.memory),
+        "samples": (
+            f"Mean samples until 'is the radius at least r?' is decided (alpha = {samples.ALPHA}, "
+            f"at most {samples.N}), beside two sequential methods as measured elsewhere",
+            samples.rows,
+        ),
+        "radius lost": (
+            "Radius lost by a run that takes all samples, in sigma",
+            samples.radius_lost,
+        ),
+    }
+    if device != "cpu":
+        return {"certify": found["certify"]}
+    return {name: found[name] for name in ("certify", "int8")} if quick else found
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="All timings.")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=7, help="turns (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="default: data/bench/<device>.json")
     parser.add_argument("--quick", action="store_true", help="tiny n, once: to see that it runs")
-    options = parser.parse_args()
+    parser.add_argument(
+        "--only",
+        metavar="TABLE",
+        help="measure one table anew, into the file that is there, with a manifest of its own",
+    )
+    options = parser.parse_args(arguments)
     options.repeats = 1 if options.quick else options.repeats
     out = options.out or Path("data/bench") / f"{torch.device(options.device).type}.json"
+    chosen = tables(options.repeats, options.device, options.quick)
+    if options.only and options.only not in chosen:
+        parser.error(f"argument --only: no table {options.only!r}; there are {', '.join(chosen)}")
     facts = manifest(options)
     print(f"{facts['machine']}, one thread, load {shown(facts['load_at_start'])}, medians of")
     print(f"{options.repeats} interleaved repeats; {facts['versions']}")
-    tables = {}
-    if options.device == "cpu" and not options.quick:
-        tables["noise"] = noise.rows(options.repeats)
-        show("Noise: nanoseconds a value, and beside torch's normal_ in place", tables["noise"])
-    tables["certify"] = certify.rows(options.repeats, options.device, 20 if options.quick else None)
-    show(
-        f"Certifying one example (n0 = {certify.N0}): beside a plain loop and ART; share: the "
-        "prepared forward pass as a share of the whole",
-        tables["certify"],
-    )
-    if options.device == "cpu" and not options.quick:
-        tables["matrix product"] = certify.matrix_product(options.repeats)
-        show("The product of two square matrices, float32", tables["matrix product"])
-        tables["memory"] = certify.memory()
-        show("Peak memory of a process that certifies one digit", tables["memory"])
-        tables["samples"] = samples.rows()
-        show(
-            f"Mean samples until 'is the radius at least r?' is decided (alpha = {samples.ALPHA}, "
-            f"at most {samples.N}), beside two sequential methods as measured elsewhere",
-            tables["samples"],
-        )
-        tables["radius lost"] = samples.radius_lost()
-        show("Radius lost by a run that takes all samples, in sigma", tables["radius lost"])
+    result = {"manifest": facts}
+    if options.only:
+        result = json.loads(out.read_text())
+        result["manifest"][options.only] = facts
+        chosen = {options.only: chosen[options.only]}
+    for name, (title, measure) in chosen.items():
+        result[name] = measure()
+        show(title, result[name])
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"manifest": facts, **tables}, indent=1) + "\n")
+    out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\nwritten to {out}")
     return 0
 

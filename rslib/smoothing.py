@@ -5,6 +5,8 @@ noise, f sees its input rounded to the grid of the data, and everything said of 
 the smoothed version of that classifier (chapter 12).
 """
 
+# More than half of this module is docstrings: it is one class, the one that users meet.
+
 from __future__ import annotations
 
 import math
