@@ -1,9 +1,11 @@
 """An evening's runs: the commands are those of rslib, and what is done is not done again."""
 
 import shlex
+import sys
 
 import evening
 import pytest
+from torch.distributed import run
 
 from rslib import certificates, cli
 
@@ -29,6 +31,17 @@ def test_no_radius_is_asked_that_no_vote_could_certify(sigma, capsys):
     asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[2]).at
     limit = certificates.max_certified_radius(100_000, 0.001, float(sigma))
     assert [r for r in evening.RADII if float(r) < limit] == list(asked)
+
+
+def test_certifying_is_shared_by_a_launcher_that_takes_none_of_its_arguments(capsys):
+    """Torch's launcher would read `--n` as an abbreviation of its own options."""
+    _, _, step = shown(capsys, "--sigma", "0.5")
+    given = evening.shares(step, 2)
+    assert given[:3] == [sys.executable, "-m", "torch.distributed.run"]
+    launcher = run.get_args_parser().parse_args(given[3:])
+    assert (launcher.module, launcher.training_script) == (True, "rslib")
+    assert launcher.nproc_per_node == "2" and launcher.training_script_args == step
+    assert evening.shares(step, 1) == [sys.executable, "-m", "rslib", *step]
 
 
 def test_what_is_done_is_not_done_again_and_a_failure_ends_it(tmp_path, monkeypatch):

@@ -40,11 +40,11 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     return [(trained, train), (rounded, quantize), (certified, certify)]
 
 
-def shares(made: Path, arguments: list[str], cores: int) -> list[str]:
+def shares(arguments: list[str], cores: int) -> list[str]:
     """The program and its arguments; certifying is shared by one process for each core."""
     if arguments[0] == "certify" and cores > 1:
-        several = ["-m", "torch.distributed.run", "--nproc-per-node", str(cores)]
-        return [sys.executable, *several, "-m", "rslib", *arguments]
+        several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(cores)]
+        return [sys.executable, *several, "-m", "--", "rslib", *arguments]
     return [sys.executable, "-m", "rslib", *arguments]
 
 
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
             # A certificate file is there from its first row on: its command knows what is left.
             if options.show or (made.exists() and step[0] != "certify"):
                 continue
-            code = subprocess.run(shares(made, step, options.cores), check=False).returncode
+            code = subprocess.run(shares(step, options.cores), check=False).returncode
             if code:
                 return code
     return 0
