@@ -90,3 +90,17 @@ def test_arguments_are_not_changed():
     given = np.array([0.5, 0.25])
     _checks.probabilities("p", given)[0] = 9
     assert given.tolist() == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        ("é", r'"\u00e9"'),
+        ("a" * 58, f'"{"a" * 58}"'),
+        ("a" * 59, f'"{"a" * 56}...'),
+        (list(range(100)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16..."),
+    ],
+)
+def test_what_an_error_shows_of_a_value(value, text):
+    assert _checks.shown(value) == text and len(text) <= 60
