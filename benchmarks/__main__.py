@@ -24,21 +24,7 @@ import torch
 
 import rslib
 from benchmarks import certify, noise, quantized, samples
-from rslib import backends
-
-
-def machine(device: str) -> str:
-    """The name of the processor or of the GPU, as far as the system tells."""
-    if device != "cpu":
-        return torch.cuda.get_device_name(device)
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [
-                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
-            ]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
+from rslib import _files, backends
 
 
 def installed(package: str) -> str | None:
@@ -57,8 +43,7 @@ def manifest(options: argparse.Namespace) -> dict:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "format": "rslib-bench/1",
-        "machine": machine(options.device),
-        "cores": os.cpu_count(),
+        "machine": _files.machine(options.device),
         "load_at_start": load,
         "threads": 1,
         "repeats": options.repeats,

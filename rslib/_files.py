@@ -80,8 +80,21 @@ def sha256(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def machine(device: str = "cpu") -> str:
+    """The name of the GPU, or of the processor and how many cores it has here."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    with suppress(OSError), open("/proc/cpuinfo") as file:  # Linux's; others say enough above
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        name = names[0] if names else name
+    return f"{name}, {os.cpu_count()} cores"
+
+
 def provenance(command: str, device: str = "cpu", optional: Iterable[str] = ()) -> dict:
-    """How a file was made, as manifests say it: versions, device, command and date.
+    """How a file was made, as manifests say it: versions, processor or GPU, command and date.
 
     ``optional`` names packages whose version is given where they are installed.
     """
@@ -101,10 +114,9 @@ def provenance(command: str, device: str = "cpu", optional: Iterable[str] = ()) 
     for name in optional:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
-    on_gpu = device.startswith("cuda")
     return {
         "versions": versions,
-        "device": torch.cuda.get_device_name(device) if on_gpu else platform.machine(),
+        "device": machine(device),
         "command": command,
         "date": datetime.date.today().isoformat(),
     }

@@ -1,8 +1,11 @@
 """Certifying a data set into a file: from Python, on other data, and with a seed nobody chose."""
 
+import os
+import re
 import shutil
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,3 +277,12 @@ def test_a_network_made_for_a_known_seed_gains_nothing_by_default(tmp_path):
     assert binom.sf(29, n, share) < 1e-3
     fresh = [certify(tmp_path / f"fresh{i}.tsv") for i in range(2)]
     assert any(row.predict != known for row in fresh)
+
+
+def test_a_manifest_names_the_processor_and_its_cores():
+    """Seconds mean something only beside what they were measured on."""
+    device = _files.provenance("a command")["device"]
+    assert device.endswith(f", {os.cpu_count()} cores")
+    about = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", about.read_text()) if about.exists() else []
+    assert not names or device.startswith(names[0])
