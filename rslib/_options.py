@@ -167,7 +167,7 @@ def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
     added.add_argument(
         "--seed", type=_seed, help="fixes every draw (default: the file's, else drawn fresh)"
     )
-    added.add_argument("--split", choices=datasets.SPLITS, default="test", help="(default test)")
+    added.add_argument("--split", choices=datasets.SPLITS, help="(default test)")
     which = added.add_mutually_exclusive_group()
     which.add_argument("--indices", metavar="START:STOP:STRIDE", help="default: all examples")
     which.add_argument(

@@ -236,3 +236,19 @@ def test_imagenet_that_is_none(tmp_path):
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         datasets.load(*arguments)
+
+
+def test_what_classes_are_called_says_any_split_unless_they_disagree(tmp_path):
+    for folder in ("train/bee", "train/ant", "val/ant", "val/bee"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert datasets.class_names(tmp_path) == ("ant", "bee")
+    assert datasets.class_names(tmp_path / "val") == ("ant", "bee")  # a folder of classes
+    (tmp_path / "val/cow").mkdir()
+    with pytest.raises(ValueError, match="other classes in some of train, val than in others"):
+        datasets.class_names(tmp_path)
+    assert datasets.class_names(tmp_path, "val") == ("ant", "bee", "cow")
+    with pytest.raises(ValueError, match="holds no split 'test', but train, val"):
+        datasets.class_names(tmp_path, "test")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no sub-folders, one a class"):
+        datasets.class_names(tmp_path / "empty")

@@ -504,11 +504,13 @@ def votes(case, path, idx, n=64):
     return np.bincount(answers(case.plain(copies)), minlength=CLASSES)
 
 
-@pytest.mark.parametrize("by", ["root", "like", "number", "output"])
+@pytest.mark.parametrize("by", ["root", "split", "like", "number", "output"])
 def test_predict_image_files(case, asked, capsys, by):
     """File, class by name or number, share of the votes, whatever says how many classes."""
     options = case.words()
     if by == "root":
+        options += ["--root", case.root]
+    if by == "split":
         options += ["--root", case.root, "--split", "val"]
     if by == "like":  # takes over the rest, too
         options = [*case.words()[:4], "--like", case.out]
@@ -521,7 +523,7 @@ def test_predict_image_files(case, asked, capsys, by):
         )
     code, lines, _ = predict(capsys, *asked, *options)
     assert code == 0 and lines[0] == ["file", "predict", "share"]
-    names = ["ant", "bee", "cow"] if by in ("root", "like") else ["0", "1", "2"]
+    names = ["ant", "bee", "cow"] if by in ("root", "split", "like") else ["0", "1", "2"]
     for idx, (line, path) in enumerate(zip(lines[1:], asked, strict=True)):
         counts = votes(case, path, idx)
         lead = int(counts.argmax())
@@ -567,7 +569,7 @@ def test_predict_a_data_set_as_before(case, capsys):
         (["A", "--indices", "0:1"], "--indices and --sample are for data sets"),
         (["A", "--sample", "1"], "--indices and --sample are for data sets"),
         (["A", "--root", "R", "--split", "val", "--like", "O"], "--root and --like both say"),
-        (["A", "--root", "R"], "holds no split 'test', but val"),
+        (["A", "--root", "R", "--split", "train"], "holds no split 'train', but val"),
         (["A", "--root", "A"], "holds no sub-folders, one a class"),
         (["A", "--root", "R", "--split", "val", "--num-classes", "4"],
          "--num-classes must be 3, the folders in"),

@@ -486,9 +486,9 @@ def test_manifests_of_models(tmp_path):
 
 def test_a_manifest_that_is_not_json(tmp_path):
     path = tmp_path / "a.json"
-    assert message(write_manifest, path, {"format": "x", "a": float("nan")}) == (
+    assert message(write_manifest, path, {"format": "x", "a": float("nan")}).startswith(
         f"{path}: the manifest cannot be written as JSON: "
-        "Out of range float values are not JSON compliant"
+        "Out of range float values are not JSON compliant"  # newer Pythons add which
     )
     assert "not JSON serializable" in message(write_manifest, path, {"format": "x", "a": {1, 2}})
     loop = {"format": "x"}

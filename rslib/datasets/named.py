@@ -175,12 +175,10 @@ def _folder(split: str, root: str | None, reading: Reading | None = None) -> Dat
 
 def _part(root: Path, split: str) -> Path:
     """The folder of a split: that of its name, or root itself where root holds classes."""
-    found = _folders(root)
-    splits = [name for name in found if name.lower() in SPLITS]
-    holds_splits = len(splits) > 1 or (bool(found) and splits == found)
-    if split in found and (holds_splits or _folders(root / split)):
+    splits = _splits(root)
+    if split in _folders(root) and (splits or _folders(root / split)):
         return root / split
-    if holds_splits:
+    if splits:
         raise ValueError(
             f"root {str(root)!r} holds no split {split!r}, but {', '.join(splits)}: name one of "
             "them as split, or, where it is a class, rename it"
@@ -188,13 +186,22 @@ def _part(root: Path, split: str) -> Path:
     return root
 
 
-def class_names(root: str | os.PathLike, split: str = "test") -> tuple[str, ...]:
+def _splits(root: Path) -> list[str]:
+    """The splits that a folder holds; none where it holds classes."""
+    found = _folders(root)
+    splits = [name for name in found if name.lower() in SPLITS]
+    return splits if len(splits) > 1 or splits == found else []
+
+
+def class_names(root: str | os.PathLike, split: str | None = None) -> tuple[str, ...]:
     """What the classes of a ``folder`` are called, without reading its images.
 
     Parameters
     ----------
-    root, split
+    root : path
         As for `load`.
+    split : str, optional
+        As for `load`; by default any, as long as all that ``root`` holds have the same classes.
 
     Returns
     -------
@@ -204,9 +211,19 @@ def class_names(root: str | os.PathLike, split: str = "test") -> tuple[str, ...]
     Raises
     ------
     ValueError
-        If there are none, or ``root`` holds other splits only.
+        If there are none, or ``root`` holds other splits only, or several that disagree.
     """
-    found = _folders(_part(Path(root), split))
+    root = Path(root)
+    if split is None:
+        splits = _splits(root)
+        found, *others = [_folders(root / one) for one in splits] or [_folders(root)]
+        if any(other != found for other in others):
+            raise ValueError(
+                f"root {str(root)!r} holds other classes in some of {', '.join(splits)} than in "
+                "others: name one of them as split"
+            )
+    else:
+        found = _folders(_part(root, split))
     if not found:
         raise ValueError(f"root {str(root)!r} holds no sub-folders, one a class")
     return tuple(map(in_words, found))
