@@ -150,7 +150,7 @@ def _check_apart(results: list) -> None:
     """Raise where two results say that they are of one example, or share their noise."""
     for names in (("idx",), ("seed", "index")):
         keys = [tuple(getattr(one, name, None) for name in names) for one in results]
-        key, count = Counter(keys).most_common(1)[0]
+        key, count = Counter(keys).most_common()[0]
         if count > 1 and None not in key:
             named = " and ".join(f"{n} {value}" for n, value in zip(names, key, strict=True))
             raise ValueError(

@@ -421,8 +421,7 @@ def is_hopeless(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, alpha: floa
 
     # A Clopper-Pearson bound costs most; it lies below the share that is missing, so that without
     # evidence against that share there is none against the bound.
-    share = missing[few] / left[few]
-    few[few] = (share == 1) | against(np.minimum(share, 1 - 1e-9))
+    few[few] = against(missing[few] / left[few])
     bound = lower_bound(missing[few], left[few], _REVERSAL_SHARE * alpha)
     hopeless[few] = against(np.asarray(bound))
     return hopeless[()]

@@ -244,7 +244,14 @@ def test_the_json_table():
     assert "half_width" not in json.loads(table(FILES, [0], "json"))[0]
 
 
+def test_a_band_takes_rows_one_by_one():
+    once = accuracy_band(iter(ROWS), [0, 0.5])
+    np.testing.assert_array_equal(once, accuracy_band(ROWS, [0, 0.5]))
+
+
 def test_the_half_width_of_the_band_can_be_shown():
+    width = table(FILES[:1], [0], "csv", confidence=0.95).splitlines()[1].rsplit(",", 1)[1]
+    assert float(width) == pytest.approx(math.sqrt(math.log(40) / 16), rel=1e-15)
     width = math.sqrt(math.log(40) / 16)
     assert table(FILES[:1], [0], confidence=0.95).splitlines() == [
         "file   sigma  m    r=0    ACR  abstain   ±95%",

@@ -204,6 +204,16 @@ def test_the_ordinary_bound_waits_for_the_last_sample():
     assert stopped_lower_bound(600, 1000, 1000, alpha) == last
 
 
+def test_stirlings_series_holds_to_the_last_digit_from_where_it_is_used():
+    """What the series leaves out is largest where it begins."""
+    for x, most in ((16, 3e-14), (17, 2e-14), (20, 5e-15), (33, 5e-16), (10**5, 5e-16)):
+        with mpmath.workdps(50):
+            exact = mpmath.loggamma(x + 1) - (x + mpmath.mpf(1) / 2) * mpmath.log(x) + x
+            exact -= mpmath.log(2 * mpmath.pi) / 2
+        error = sequential._stirling_error(np.array(float(x))) / float(exact) - 1
+        assert abs(error) < most
+
+
 def test_sequential_functions_at_the_ends_of_what_they_accept():
     least = 100 * SMALLEST_ALPHA
     assert not is_above(30, 30, 0.5, 10**9, least) and is_above(300, 300, 0.5, 10**9, least)
