@@ -26,6 +26,15 @@ def test_each_step_is_a_command_that_rslib_takes(capsys):
     assert options.at[0] == "0" and options.at[-1] == "1.5" and len(options.at) == 13
 
 
+def test_the_better_training_has_folders_of_its_own(capsys):
+    given = ["--sigma", "0.5", "--consistency", "10", "--epochs", "24"]
+    train, quantize, certify = shown(capsys, *given)
+    options = cli._parser().parse_args(train)
+    assert (options.consistency, options.epochs) == (10, 24)
+    assert all("wide-consistency/sigma_0.5" in step[-1] for step in (train, quantize, certify))
+    assert not any("consistency" in word for step in shown(capsys) for word in step)
+
+
 @pytest.mark.parametrize("sigma", ["0.12", "0.25", "0.5", "1.0"])
 def test_no_radius_is_asked_that_no_vote_could_certify(sigma, capsys):
     asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[2]).at

@@ -2,6 +2,7 @@
 
     evening.py --root DIR                      sigma 0.5, then 0.25 and 1.0, on two cores
     evening.py --root DIR --sigma 0.5 --show   only show the commands
+    evening.py --root DIR --sigma 0.5 --consistency 10 --epochs 24     the better training
 
 Every step is a command of `rslib` that can be given by hand, and goes on where it was stopped; what
 is done is not done again. Images are those of torchvision's CIFAR-10 under DIR, or with
@@ -24,11 +25,14 @@ SEEDS = {"train": 1, "quantize": 2}
 def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[str]]]:
     """The file that each step makes, and the arguments of `rslib` that make it."""
     data = [options.data, "--root", str(options.root), "--sigma", sigma]
-    trained = options.out / "models" / options.data / options.model / f"sigma_{sigma}.safetensors"
+    name = options.model + ("-consistency" if options.consistency else "")
+    trained = options.out / "models" / options.data / name / f"sigma_{sigma}.safetensors"
     rounded = trained.with_suffix(".int8.onnx")
-    certified = options.out / "certify" / options.data / options.model / f"sigma_{sigma}.tsv"
+    certified = options.out / "certify" / options.data / name / f"sigma_{sigma}.tsv"
     radii = [radius for radius in RADII if float(radius) < LARGEST * float(sigma)]
     train = ["train", *data, "--model", options.model, "--recipe", options.recipe]
+    for word, value in (("--consistency", options.consistency), ("--epochs", options.epochs)):
+        train += [word, value] if value else []
     train += ["--seed", str(SEEDS["train"]), "--threads", str(options.cores)]
     train += ["--store", "float16", "--log", str(trained.with_suffix(".jsonl"))]
     train += ["--checkpoint", str(trained.with_suffix(".checkpoint")), "--out", str(trained)]
@@ -57,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sigma", nargs="+", default=["0.5", "0.25", "1.0"])
     parser.add_argument("--model", default="wide")
     parser.add_argument("--recipe", default="evening")
+    parser.add_argument("--consistency", metavar="WEIGHT", help="of the regularisation, e.g. 10")
+    parser.add_argument("--epochs", help="default: the recipe's")
     parser.add_argument("--out", type=Path, default=Path("data"), help="default data")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="show the commands and run none")
