@@ -53,7 +53,7 @@ clean-book: $(READY) ## build the book from nothing, warnings as errors, and che
 	$(BIN)/python tools/linkcheck.py _build/html
 
 test-slow: book ## the tests that take longer: browser, JupyterLab, interrupted runs, mutants
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -rs tests
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile -rs --durations 25 tests
 
 plain: $(READY) ## write the chapters as notebooks for JupyterLab and Colab
 	$(BIN)/python tools/plain.py
