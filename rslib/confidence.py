@@ -20,7 +20,6 @@ refused. At most 3e-14 of min(p, 1 - p) is lost, and two units in the last place
 returned.
 """
 
-import math
 import operator
 
 import numpy as np
@@ -310,17 +309,14 @@ def _tail_root(a: np.ndarray, b: np.ndarray, tail: np.ndarray, upper: bool) -> n
     A step is taken where it stays between two points that are known to lie on either side of the
     root and is at most half as long as the step before; elsewhere the points' geometric mean.
     """
-    n = a + b - 1
-    # Either tail as a binomial one: P(Bin(n, x) >= a) < (e n x / a)^a, P(Bin(n, x) < a) >= (1-x)^n.
-    low = -np.expm1(np.log(tail) / n) if upper else tail ** (1 / a) * a / (math.e * n)
-    low = low * (1 - 1e-9)
-    high, last = np.ones_like(low), np.ones_like(low)
+    # No root is below 1e-39: P(Bin(n, x) >= a) <= n x, and P(Bin(n, x) < a) >= 1 - n x.
+    low, high, last = np.full_like(tail, 1e-50), np.ones_like(tail), np.ones_like(tail)
     tail_of = _upper_tail if upper else special.betainc
     start = (special.betainccinv if upper else special.betaincinv)(a, b, tail)
     x = np.where((start > low) & (start < high), start, np.sqrt(low * high))
     log_norm = special.betaln(a, b)
     left = np.arange(x.size)  # what has not converged yet
-    for round_ in range(_ROUNDS):
+    for _ in range(_ROUNDS):
         at, of_a, of_b = x[left], a[left], b[left]
         excess = tail_of(of_a, of_b, at) - tail[left]
         missing = excess if upper else -excess  # positive where the root is larger
@@ -334,10 +330,9 @@ def _tail_root(a: np.ndarray, b: np.ndarray, tail: np.ndarray, upper: bool) -> n
         good = (at + step > low[left]) & (at + step < high[left]) & (length <= last[left] / 2)
         x[left] = np.where(done | good, at + step, np.sqrt(low[left] * high[left]))
         last[left] = np.abs(x[left] - at)
-        if round_ > 0:
-            left = left[~done]
-            if not left.size:
-                return x
+        left = left[~done]
+        if not left.size:
+            return x
     raise ArithmeticError(
         f"no bound for a tail of {tail[left][0]} of Beta({a[left][0]:.0f}, {b[left][0]:.0f})"
     )

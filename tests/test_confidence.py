@@ -174,13 +174,24 @@ def test_a_thousand(failures, alpha, arb_bits):
 
 @pytest.mark.parametrize("wrong", [math.nan, 0.0, 1.0, 1e-300, 0.999999, 0.3, -1.0, math.inf])
 def test_the_start_does_not_matter(monkeypatch, wrong):
+    """Neither for the bound nor, much, for the way there: Newton's steps in a bracket take 21."""
     k, n, alpha = np.array([1, 2, 40, 400, 700, 999, 1000, 70_000]), 10**5, [[0.001], [0.8]]
     low, high = lower_bound(k, n, alpha), upper_bound(k, n, alpha)
     for name in ("betaincinv", "betainccinv"):
         monkeypatch.setattr(special, name, lambda a, b, tail: np.full(a.shape, wrong))
+    monkeypatch.setattr(confidence, "_ROUNDS", 22)
     np.testing.assert_allclose(lower_bound(k, n, alpha), low, rtol=1e-14)
     np.testing.assert_allclose(upper_bound(k, n, alpha), high, rtol=1e-14)
     assert lower_bound(n, n, 0.001) == pytest.approx(0.001 ** (1 / n), rel=3e-14)
+
+
+def test_from_scipys_start_two_steps_are_enough(monkeypatch):
+    monkeypatch.setattr(confidence, "_ROUNDS", 2)
+    rng = np.random.default_rng(0)
+    n = 10 ** rng.integers(1, 9, 400)
+    k = (rng.random(400) * n).astype(int)
+    for alpha in (1e-6, 0.001, 0.05, 0.7):
+        assert np.isfinite(lower_bound(k, n, alpha) + upper_bound(k, n, alpha)).all()
 
 
 @pytest.mark.parametrize("value", [math.nan, 0.3])
