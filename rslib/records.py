@@ -429,7 +429,7 @@ class Manifest(_Object):
         ValueError
             Names the field that is missing or wrong.
         """
-        found = super().from_dict({k: v for k, v in given.items() if k != "format"}, within)
+        found = super().from_dict({k: v for k, v in given.items() if k != "format"})
         if found.method is not None:
             read_method(found.method, found.two_sided)
         size, noise = found.dataset.size, found.noise

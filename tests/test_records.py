@@ -872,6 +872,33 @@ def test_closing_twice_is_harmless(tmp_path):
         pass
 
 
+def test_a_file_is_closed_once(tmp_path, monkeypatch):
+    """A second time it would close another file that got the same number."""
+    closed, really = [], os.close
+    monkeypatch.setattr(os, "close", lambda number: closed.append(number) or really(number))
+    writer = CertificateWriter(tmp_path / "a.tsv", manifest())
+    before = len(closed)
+    for _ in range(3):
+        writer.close()
+    assert len(closed) == before + 1
+
+
+def test_the_formats_name_is_no_field_of_the_manifest():
+    given = manifest()
+    with_name = records.Manifest.from_dict(given)
+    assert given.pop("format") and records.Manifest.from_dict(given) == with_name
+    assert "format" not in with_name.extra
+
+
+def test_a_log_may_have_some_json_beside_it(tmp_path):
+    """Only a .tsv has its manifest there."""
+    path = tmp_path / "log.txt"
+    path.write_text("idx\tlabel\tpredict\tcorrect\ttime\n0\t1\t1\t1\t0:00:01.5\n")
+    path.with_suffix(".json").write_text("{}")
+    (row,) = read_certificates(path).rows
+    assert (row.idx, row.label, row.predict) == (0, 1, 1)
+
+
 def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
     path = tmp_path / "a.tsv"
     real, room = os.write, [10]
