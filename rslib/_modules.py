@@ -118,6 +118,20 @@ def number_types(module: nn.Module) -> dict[torch.dtype, list[str]]:
     return dict(found)
 
 
+def attributes(module: nn.Module) -> dict[tuple[str, str], tuple[int, int]]:
+    """What the modules keep besides parameters, buffers and modules: which objects, and how long.
+
+    Two answers are equal if nothing was put there, or taken away, between them.
+    """
+    found = {}
+    for name, part in module.named_modules():
+        for key, value in vars(part).items():
+            if key not in ("_parameters", "_buffers", "_modules", "training"):
+                size = len(value) if isinstance(value, list | dict | set) else 0
+                found[name, key] = id(value), size
+    return found
+
+
 @dataclass
 class Watched:
     """What `state_kept` saw: the modules that were called, and what they did to themselves."""

@@ -126,13 +126,22 @@ def module_made_ready(
     plain, is_copy = _plain(base, example.device)
     asked = getattr(torch, backend.dtypes[number_type])
     dtype = _input_type(plain, asked, number_type, is_copy)
+
+    def fresh() -> nn.Module:
+        copy, _ = _plain(base, example.device)
+        return copy.to(dtype) if number_type != "float32" else copy
+
     if number_type != "float32" and is_copy:
         plain = plain.to(dtype)  # another base classifier, and the user's choice
+    before = _modules.attributes(plain)
     generators = GlobalGenerators(example.device)
     try:
         with state_kept():
             ready, expected = _reference(plain, example, num_classes, dtype, is_copy)
             generators.restore()
+            if is_copy and _modules.attributes(plain) != before:
+                _check_forgets(ready, expected, fresh)
+                generators.restore()
             if is_copy and number_type == "float32" and not _answers_alike(base, ready, expected):
                 return _as_it_is(base, example, num_classes, dtype, is_copy=False)
         if not is_copy:
@@ -237,6 +246,36 @@ def _reference(
 
 def _scores_of(ready: Ready) -> list[Tensor]:
     return [ready.probed(one) for one in _probes.probes(ready.example)]
+
+
+def _check_forgets(ready: Ready, expected: list[Tensor], fresh: Callable[[], nn.Module]) -> None:
+    """Refuse a module that answers by what it was asked first.
+
+    Fresh copies of it are asked another batch first. What differs is kept from there, if each copy
+    gives the same twice: randomness would not.
+    """
+    for probe, once in zip(_probes.probes(ready.example)[1:], expected[1:], strict=True):
+        module = fresh()
+
+        def run(batch: Tensor, of: nn.Module = module) -> object:
+            return of(batch.to(ready.dtype))
+
+        other = replace(ready, run=run)
+
+        def same(one: Tensor, another: Tensor) -> bool:
+            return _probes.agree([one], [another], ready.dtype)
+
+        first = other.probed(probe)
+        if (
+            not same(once, first)
+            and same(once, ready.probed(probe))
+            and same(first, other.probed(probe))
+        ):
+            raise ValueError(
+                "base must give a row the same scores whatever it was asked before, got others "
+                "after another first batch: what does it keep in an attribute? Let it compute that "
+                "anew, or run it on data of yours until it is settled"
+            )
 
 
 def _answers_alike(base: nn.Module, ready: Ready, expected: list[Tensor]) -> bool:

@@ -25,9 +25,11 @@ _LOW_PRECISION, _TENSOR_FLOAT = 5e-2, 5e-3
 # Scores of one row, computed in one way, in one place; and in another place, where rounding may be
 # another, inside the base classifier even in low precision.
 _AGAIN, _ELSEWHERE = 1e-6, 5e-2
-# Of each of four tests, for a base classifier that answers each row by itself: 10^-6 in all.
-_FALSE_ALARM = 2.5e-7
+# Of each of four tests, for a base classifier that answers each row by itself; with the fifth,
+# of turns (64 * 4^-14 = 2.4e-7), 10^-6 in all.
+_FALSE_ALARM = 1.8e-7
 _ROWS_TESTED, _SIGNS_WANTED = 64, 48
+_TURNS = 14
 
 
 def probes(example: Tensor) -> list[Tensor]:
@@ -153,13 +155,18 @@ class _Asked:
         self._rows, self._others = uniform, 2 + 3 * noise.abs()
 
     def _of(self, *parts: Tensor) -> Tensor:
-        """Scores (B, K) of a batch of these rows; labels as scores of 0 and 1."""
+        """What a batch of these rows gets (B, 2 K): scores, and by how much they are not highest.
+
+        Labels are scores of 0 and 1. An answer is a difference of scores: what all classes of a
+        row have in common, however widely it varies, hides nothing there.
+        """
         batch = torch.empty_like(self._rows)
         batch.copy_(torch.cat(parts))
-        found = self._scores(batch)
+        found = self._scores(batch).detach()
         if found.dim() == 1:
-            return torch.nn.functional.one_hot(found, self._num_classes).float()
-        return found.detach().float() if not found.dtype.is_floating_point else found.detach()
+            found = torch.nn.functional.one_hot(found, self._num_classes)
+        found = found if found.dtype.is_floating_point else found.float()
+        return torch.cat([found, found - found.amax(1, keepdim=True)], 1)
 
     def independent_of_place(self, watched: Watched) -> bool:
         rows, kept = self._rows, len(self._rows) // 2
@@ -173,8 +180,7 @@ class _Asked:
             self._generators.restore()
             among.append(self._of(rows[:kept], others[kept:]))
         again = self._of(rows)
-        scale = float(_spread(torch.cat([first, *among])).amax())
-        spread = torch.full((self._num_classes,), scale, dtype=torch.float64, device=first.device)
+        spread = _spread(torch.cat([first, *among]))
         if (
             _close(first, again, _AGAIN, self._dtype, spread)
             and _close(first, moved, _ELSEWHERE, self._dtype, spread)
@@ -182,28 +188,48 @@ class _Asked:
         ):
             return torch.equal(first, moved)
         if kept:
+            self._test_steady_answers(spread, watched)
             self._test_fresh_randomness(kept)
-            self._test_neighbours(kept, scale, watched)
+            self._test_neighbours(kept, spread, watched)
         return False
 
-    def _test_neighbours(self, kept: int, scale: float, watched: Watched) -> None:
+    def _test_steady_answers(self, spread: Tensor, watched: Watched) -> None:
+        """Refuse if a row always gets the same scores, and always others one place further on.
+
+        A random answer that is another one with probability p would do so k times each with
+        probability (p (1 - p))^k at most.
+        """
+        rows = self._rows
+        here, there = [], []
+        for _ in range(_TURNS):
+            here.append(self._of(rows)[:_ROWS_TESTED].double())
+            there.append(self._of(rows[-1:], rows[:-1]).roll(-1, 0)[:_ROWS_TESTED].double())
+        steady = ((torch.stack(here) - here[0]).abs() <= _AGAIN * spread).all(2).all(0)
+        moved = ((torch.stack(there) - here[0]).abs() > _ELSEWHERE * spread).any(2).all(0)
+        if bool((steady & moved).any()):
+            raise ValueError(self._in_another_place(watched))
+
+    def _in_another_place(self, watched: Watched) -> str:
+        return (
+            "base must answer each row by itself, got other scores for the same row in another "
+            f"place of the batch: {_cause(watched)}"
+        )
+
+    def _test_neighbours(self, kept: int, spread: Tensor, watched: Watched) -> None:
         rows, rest = self._rows[:kept], self._others[: len(self._rows) - 2 * kept]
         first, second = slice(0, kept), slice(kept, 2 * kept)
         mixed = self._others[:kept]
         for one, other in ((mixed, -mixed), (self._rows[second], mixed)):
             batches = (rows, one, rest), (rows, other, rest)
-            if self._differ(*batches, first, first, _AGAIN * scale):
+            if self._differ(*batches, first, first, _AGAIN * spread):
                 raise ValueError(
                     "base must answer each row by itself, got other scores for the same row among "
                     f"other rows of the batch: {_cause(watched)}"
                 )
         if self._differ(
-            (rows, mixed, rest), (mixed, rows, rest), first, second, _ELSEWHERE * scale
+            (rows, mixed, rest), (mixed, rows, rest), first, second, _ELSEWHERE * spread
         ):
-            raise ValueError(
-                "base must answer each row by itself, got other scores for the same row in another "
-                f"place of the batch: {_cause(watched)}"
-            )
+            raise ValueError(self._in_another_place(watched))
 
     def _differ(
         self,
@@ -211,9 +237,11 @@ class _Asked:
         there: tuple[Tensor, ...],
         place_here: slice,
         place_there: slice,
-        small: float,
+        small: Tensor,
     ) -> bool:
         """Whether the rows in these places of two batches, which are the same, get other scores.
+
+        What differs by no more than ``small``, one number a class, is taken to be the same.
 
         Where each row is answered by itself, the difference of its two scores is as often positive
         as negative, independently of all others. A few rounds choose for each row the class and
@@ -231,10 +259,10 @@ class _Asked:
                 second = self._of(*there)[place_there]
             differences.append((first - second)[:tested].double())
         worst = torch.stack(differences[:chosen]).mean(0)
-        classes = worst.abs().argmax(1, keepdim=True)
+        classes = (worst.abs() / small.clamp_min(1e-300)).argmax(1, keepdim=True)
         signs = worst.gather(1, classes).sign()
         seen = torch.stack([one.gather(1, classes) * signs for one in differences[chosen:]])
-        seen = seen[seen.abs() > small]
+        seen = seen[seen.abs() > small[classes.squeeze(1)][None, :, None]]
         return _tail(int((seen > 0).sum()), seen.numel()) <= _FALSE_ALARM
 
     def _test_fresh_randomness(self, kept: int) -> None:

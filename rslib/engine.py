@@ -203,7 +203,16 @@ class Engine:
     def forward(self) -> Tensor:
         """One forward pass over the buffer as it stands: scores (rows, K), checked for shape."""
         with self._ready.mode(), torch_threads(self.plan.threads):
-            return self._ready.scores(self._noisy)
+            return self._ready.scores(self._given())
+
+    def _given(self) -> Tensor:
+        """What the next pass is given: a tensor of its own, where Python code may keep it.
+
+        A cache by object or address would answer all passes over one buffer as it did the first.
+        """
+        if self._ready.backend.is_recorded:
+            return self._noisy
+        return self._noisy.clone(memory_format=torch.preserve_format)
 
     def count(self, stream: NoiseStream, n: int) -> np.ndarray:
         """Classify n noisy copies and count the answers.
@@ -315,7 +324,7 @@ class Engine:
                     jobs[job][0].fill(self._noisy[start:stop])
                 if alone:
                     self._noisy[parts[-1][2] :] = 0  # or they would be another job's
-                scores = self._ready.scores(self._noisy).to(self.device)[: parts[-1][2]]
+                scores = self._ready.scores(self._given()).to(self.device)[: parts[-1][2]]
                 if scores.dtype.is_floating_point:
                     # Both carry a NaN on; on the CPU this is eight times as fast as isfinite.
                     low, high = scores.float().aminmax()
