@@ -841,6 +841,8 @@ class CertificateWriter:
     ----------
     done : set of int
         Indices of the examples whose rows are in the file.
+    first : Row or None
+        The first row that was there when the file was opened.
     manifest : Manifest
         The manifest as it is in the file.
 
@@ -856,6 +858,7 @@ class CertificateWriter:
         self._manifest_path = manifest_path(self.path)
         self.manifest = Manifest.checked(self._manifest_path, manifest)
         self.done: set[int] = set()
+        self.first: Row | None = None
         self._size = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -913,7 +916,9 @@ class CertificateWriter:
         if not whole and not header.encode().startswith(data):
             raise RecordError(f"{self.path}:1: the header must be {' '.join(_COLUMNS)}")
         if whole:
-            self.done = {row.idx for row in _parse_table(self.path, whole, self.manifest)}
+            rows = _parse_table(self.path, whole, self.manifest)
+            self.done = {row.idx for row in rows}
+            self.first = rows[0] if rows else None
         self._indices = frozenset(self.manifest.indices)
         self._size = len(whole)
         if whole != data:

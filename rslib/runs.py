@@ -29,12 +29,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rslib import _files, backends, datasets, plans, progress, records
+import numpy as np
+from torch import nn
+
+from rslib import _files, backends, datasets, models, plans, progress, records
 from rslib.datasets import Dataset
 from rslib.decisions import ABSTAIN, AllSamples, Method, check_alpha, predict_from_counts
 from rslib.engine import Plan
 from rslib.noise import Purpose
-from rslib.records import Manifest, Row
+from rslib.records import Manifest, RecordError, Row
 from rslib.sharding import ShardedWriter, Team
 from rslib.smoothing import SmoothedClassifier
 from rslib.weights import (
@@ -186,6 +189,10 @@ def smooth(
 
 
 # ------------------------------------------------------------------------------------ predicting
+
+
+# The share of an earlier row's answers that may be others: by rounding, and by chance.
+_OTHER_ANSWERS, _OTHER_RANDOM_ANSWERS = 0.02, 0.4
 
 
 @dataclass(frozen=True)
@@ -341,6 +348,8 @@ def certify(
         if writer.already_done and team.rank == 0:
             left = len(chosen) - writer.already_done
             say(f"{out}: {writer.already_done} rows are there, {left} to do")
+        if writer.earlier and writer.todo:
+            _check_answers(smoothed, dataset, writer.earlier, out)
         images = (dataset.images[idx] for idx in writer.todo)
         found = progress.watch(
             smoothed.certify_by(method, images, n0, n, float(alpha), writer.todo),
@@ -358,6 +367,37 @@ def certify(
                 break
         writer.finish()
     return Outcome(out, done, len(writer.todo) - done, writer.already_done)
+
+
+def _check_answers(smoothed: SmoothedClassifier, dataset: Dataset, row: Row, out: Path) -> None:
+    """Refuse to go on where an earlier row's answers are not those of what is smoothed now.
+
+    Hashes say which files a function comes from, and not all that it does: what it reads when it is
+    called, or is told by a file that nobody named. Another processor changes an answer in some
+    thousand; a random function answers otherwise under the same noise, but not most of the time.
+    """
+    n0 = sum(row.selection.values())
+
+    def differing() -> float:
+        drawn = smoothed.counts(dataset.images[row.idx], n0, Purpose.SELECTION, row.idx)
+        recorded = np.zeros_like(drawn)
+        for label, count in row.selection.items():
+            recorded[label] = count
+        answers.append(drawn)
+        return np.abs(drawn - recorded).sum() / (2 * n0)
+
+    answers: list[np.ndarray] = []
+    if differing() <= _OTHER_ANSWERS:
+        return
+    share = differing()
+    is_random = not np.array_equal(*answers)
+    if share > (_OTHER_RANDOM_ANSWERS if is_random else _OTHER_ANSWERS):
+        found = {label: k for label, k in enumerate(answers[-1].tolist()) if k}
+        raise RecordError(
+            f"{out}: the answers of example {row.idx} are {row.selection}, but under the same "
+            f"noise this base classifier gives {found}: the run was begun with another function; "
+            "name another file for this one"
+        )
 
 
 class _Clock:
@@ -393,6 +433,7 @@ def _manifest(
     if not isinstance(model, OpenedModel):
         path = Path(model)
         model = OpenedModel(smoothed.base, path.stem, path, _files.sha256(path))
+    _check_model(smoothed, model)
     sigma = numbers["sigma"] or _as_text(smoothed.sigma)
     if Fraction(sigma) != smoothed.sigma:
         raise ValueError(f"sigma must be the classifier's, {smoothed.sigma}, got {sigma!r}")
@@ -417,6 +458,21 @@ def _manifest(
         **method.to_fields(),
         **_files.provenance(command, smoothed.device, backends.PACKAGES),
     )
+
+
+def _check_model(smoothed: SmoothedClassifier, model: OpenedModel) -> None:
+    """Refuse to write one model's hashes beside the certificates of another function."""
+    if smoothed.base is not model.network:
+        raise ValueError(
+            f"model must be the one that is smoothed, got {model.name}: make the smoothed "
+            "classifier of it, by runs.smooth(model, dataset, sigma)"
+        )
+    if model.state_sha256 is not None and isinstance(model.network, nn.Module):
+        if models.state_sha256(model.network) != model.state_sha256:
+            raise ValueError(
+                f"model {model.name} is no longer what {model.path} holds: its parameters or "
+                "buffers were changed since it was opened; save them, and open that"
+            )
 
 
 def _as_text(number: Fraction) -> str:

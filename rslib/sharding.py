@@ -146,6 +146,8 @@ class ShardedWriter:
         The examples that this rank has to certify, in the manifest's order.
     already_done : int
         How many of the manifest's examples had their row before this run, in whatever part.
+    earlier : Row or None
+        One of those rows.
 
     Raises
     ------
@@ -166,12 +168,15 @@ class ShardedWriter:
                 # Held open, and so locked, for the whole run.
                 self._whole = CertificateWriter(self.path, manifest)
                 parts = self._parts()
-                done = set(self._whole.done)
+                done, first = set(self._whole.done), self._whole.first
                 for part in parts:
-                    done.update(self._rows(part))
+                    rows = self._rows(part)
+                    done.update(rows)
+                    first = first or next(iter(rows.values()), None)
                 todo = [idx for idx in self._whole.manifest.indices if idx not in done]
-                plan = (todo, len(done), team.size > 1 or bool(parts), self._whole.manifest)
-            todo, self.already_done, in_parts, whole = team.agree(plan)
+                shared = team.size > 1 or bool(parts)
+                plan = (todo, len(done), first, shared, self._whole.manifest)
+            todo, self.already_done, self.earlier, in_parts, whole = team.agree(plan)
             if team.rank > 0:
                 # Its data, its model and its options may be others than those of rank 0.
                 beside = manifest_path(self.path)

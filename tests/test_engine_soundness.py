@@ -720,7 +720,7 @@ def test_randomness_that_rows_share_is_refused(source, rows):
 
 
 def test_the_false_alarm_is_what_is_said():
-    """Fair coins: at 2.5 * 10^-7 a run of 22 equal ones is refused, one of 21 is not."""
+    """Fair coins: a run of 23 equal ones is refused, one of 22 is not."""
     assert _probes._tail(23, 23) < _probes._FALSE_ALARM < _probes._tail(22, 22)
     assert _probes._tail(0, 0) == 1
     turns = _probes._ROWS_TESTED * 0.25**_probes._TURNS

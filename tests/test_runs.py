@@ -92,6 +92,88 @@ def test_it_goes_on_where_it_stopped(tmp_path, model):
     assert records.read_certificates(two).manifest.certified_by.name == "at"
 
 
+FORGETFUL = """
+import json
+import numpy as np
+import torch
+
+def build():
+    sign = json.load(open("conf.json"))["sign"]
+    def predict(x):
+        brighter = sign * np.load("w.npy") * (np.asarray(x).mean((1, 2, 3)) - 0.5)
+        return torch.as_tensor(np.stack([-brighter, brighter], 1))
+    return predict
+"""
+
+
+@pytest.mark.parametrize("change", ["an array that it reads", "a setting that it reads", "nothing"])
+def test_a_run_goes_on_with_the_function_that_it_was_begun_with(tmp_path, monkeypatch, change):
+    """No hash says what a function reads: its earlier answers are asked again."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(FORGETFUL)
+    Path("conf.json").write_text('{"sign": 1}')
+    np.save("w.npy", np.float64(1.0))
+    given = {"n": 100, "seed": 3}
+
+    def go_on(budget=None):
+        model = runs.open_model(None, pages().shape, 2, model="mine.py:build")
+        smooth = runs.smooth(
+            model, pages(), "0.5", seed=given["seed"], plan=Plan("callable", rows=50)
+        )
+        return runs.certify(smooth, pages(), "a.tsv", model=model, n=given["n"], budget=budget)
+
+    assert go_on(budget=1e-9).left == 3
+    before = Path("a.tsv").read_bytes()
+    if change == "nothing":
+        assert go_on().left == 0
+        return
+    if change == "an array that it reads":
+        np.save("w.npy", np.float64(-1.0))
+    else:
+        Path("conf.json").write_text('{"sign": -1}')
+    with pytest.raises(
+        RecordError, match=r"a\.tsv: the answers of example 0 are \{.*another funct"
+    ):
+        go_on()
+    assert Path("a.tsv").read_bytes() == before
+
+
+def test_a_random_function_may_be_gone_on_with(tmp_path, model):
+    """Its answers under the same noise are others each time, and most of them the same."""
+
+    def random(x):
+        scores = bright(x)
+        return torch.where(torch.rand(len(x), 1) < 0.1, scores.flip(1), scores)
+
+    for budget, left in ((1e-9, 3), (None, 0)):
+        smooth = SmoothedClassifier(
+            random, 2, "0.5", "1/255", seed=1, plan=Plan("callable", rows=50)
+        )
+        out = tmp_path / "a.tsv"
+        assert runs.certify(smooth, pages(), out, model=model, n=100, budget=budget).left == left
+
+
+def test_the_model_that_is_written_down_is_the_one_that_is_smoothed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), "
+        "nn.Linear(192, 2))\n"
+    )
+
+    def opened(**more):
+        return runs.open_model(None, pages().shape, 2, model="mine.py:build", **more)
+
+    model, other = opened(), opened(mean=0.5, std=0.2)
+    one = runs.smooth(model, pages(), "0.5", seed=1, plan=Plan("eager", rows=50))
+    with pytest.raises(ValueError, match=r"model must be the one that is smoothed, got mine\.py"):
+        runs.certify(one, pages(), "a.tsv", model=other, n=100)
+    with torch.no_grad():
+        model.network[1].weight.neg_()
+    with pytest.raises(ValueError, match=r"model mine.py:build is no longer what .* holds"):
+        runs.certify(one, pages(), "a.tsv", model=model, n=100)
+    assert not Path("a.tsv").exists()
+
+
 @pytest.mark.parametrize(
     ("sigma", "text"), [("1.0", "1.0"), ("0.12", "0.12"), ("1/3", "1/3"), (2, "2.0")]
 )
