@@ -16,6 +16,7 @@ import shlex
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -51,6 +52,7 @@ _WEIGHTS = Path("data/models")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; messages for people go to standard error."""
+    _print_whatever_comes()
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
     options.command_line = shlex.join(["rslib", *arguments])
@@ -70,6 +72,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, RuntimeError, ArithmeticError) as error:
         print(f"rslib {options.name}: {error}", file=sys.stderr)
         return 2
+
+
+def _print_whatever_comes() -> None:
+    """What the encoding of the output does not have is printed as an escape from now on."""
+    for stream in (sys.stdout, sys.stderr):
+        # Nothing that stands in for a file need have these.
+        strict = getattr(stream, "errors", None) in ("strict", "surrogateescape")
+        if strict and hasattr(stream, "reconfigure"):
+            utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            if stream.errors == "strict" or not utf8:
+                stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
@@ -193,7 +206,7 @@ def _predict_files(options: argparse.Namespace) -> int:
             shown = "ABSTAIN"
         else:
             shown = names[found.label] if names else str(found.label)
-        print(f"{file}\t{shown}\t{found.share:.3f}", flush=True)
+        print(f"{_in_a_cell(file)}\t{_in_a_cell(shown)}\t{found.share:.3f}", flush=True)
     return 0
 
 
@@ -392,10 +405,26 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def _in_a_cell(text: str) -> str:
+    """A name without what would end the cell or the line of a table: escapes stand for it."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+
+
 def _announce(text: str) -> None:
     """Say what begins: once, where several processes share a command."""
     if os.environ.get("RANK", "0") == "0":
         progress.announce(text)
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Warnings to users as lines of text: once each, and by one of the processes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    if os.environ.get("RANK", "0") == "0":
+        for text in dict.fromkeys(str(one.message) for one in caught):
+            _say(f"{text}.")
 
 
 def _say_loading() -> None:
@@ -419,7 +448,8 @@ def _dataset(options: argparse.Namespace, split: str) -> Dataset:
     """The data set that the options name."""
     split = getattr(options, "split", None) or split
     _announce(f"Reading {options.dataset}, {split}.")
-    return datasets.load(options.dataset, split, options.root, **_reading(options))
+    with _warnings_said():
+        return datasets.load(options.dataset, split, options.root, **_reading(options))
 
 
 def _reading(options: argparse.Namespace) -> dict[str, Any]:

@@ -247,7 +247,8 @@ def certified_accuracy_curve(
     files : sequence of CertificateFile, or of lists of rows
         As ``records.read_certificates`` returns them.
     labels : sequence of str, optional
-        Legend entries; default the noise level of each manifest, or the place in the sequence.
+        Legend entries, in which pairs of ``$`` enclose mathematics as elsewhere in Matplotlib;
+        default the noise level of each manifest, or the place in the sequence.
     radii : sequence of float, optional
         Where to evaluate, l2 radii in input units, ascending. Default: every radius that
         occurs, and a little beyond the largest, which gives the curve exactly. A file in which
@@ -287,6 +288,7 @@ def certified_accuracy_curve(
     else:
         everywhere = list(radii)
 
+    lines = []
     for file, manifest, label in zip(files, manifests, labels, strict=True):
         asked = asked_radii(file)
         at = everywhere if asked is None or radii is not None else sorted(map(float, asked))
@@ -294,6 +296,7 @@ def certified_accuracy_curve(
         accuracy = rslib.evaluation.certified_accuracy(file, at)
         mark = None if asked is None else "."
         (line,) = ax.plot(at, accuracy, label=label, drawstyle="steps-pre", marker=mark)
+        lines.append(line)
         if band:
             lower, upper = rslib.evaluation.accuracy_band(file, at, confidence=confidence)
             ax.fill_between(
@@ -310,7 +313,25 @@ def certified_accuracy_curve(
             )
     ax.set(xlabel=r"$\ell_2$ radius $r$ (input units)", ylabel="certified accuracy", ylim=(0, 1))
     ax.set_xlim(left=0)
-    ax.legend()
+    _legend(ax, lines, labels)
+
+
+def _legend(ax: plt.Axes, lines: Sequence[plt.Line2D], labels: Sequence[str]) -> None:
+    """A legend of what was drawn before, and of lines under any labels.
+
+    Matplotlib leaves out entries that begin with an underscore, or are empty, so these get their
+    text once they stand there.
+    """
+    before = [
+        (handle, label)
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        if handle not in lines
+    ]
+    handles = [*(handle for handle, _ in before), *lines]
+    texts = [*(label for _, label in before), *labels]
+    legend = ax.legend(handles, [f"entry {place}" for place in range(len(handles))])
+    for entry, text in zip(legend.get_texts(), texts, strict=True):
+        entry.set_text(text)
 
 
 def write_curve(
@@ -329,7 +350,8 @@ def write_curve(
     out : path
         ``.png``, ``.svg`` or ``.pdf``. Folders are created; the same files give the same bytes.
     labels : sequence of str, optional
-        Legend entries; default the noise levels, or the files where these do not tell them apart.
+        Legend entries, drawn as they are; default the noise levels, or the files where these do
+        not tell them apart.
     confidence : float, optional
         Of the band of :func:`rslib.evaluation.accuracy_band`; None draws none.
 
@@ -355,7 +377,7 @@ def write_curve(
         certified_accuracy_curve(
             figure.subplots(),
             read,
-            _names(read) if labels is None else labels,
+            _names(read) if labels is None else [_literal(label) for label in labels],
             band=confidence is not None,
             confidence=confidence or 0.95,
         )
@@ -366,11 +388,16 @@ def write_curve(
 def _names(files: Sequence[CertificateFile]) -> list[str]:
     """What tells files apart in a legend."""
     names = [
-        rf"$\sigma$ = {file.manifest['sigma']}" if file.manifest else file.path.name
+        rf"$\sigma$ = {file.manifest['sigma']}" if file.manifest else _literal(file.path.name)
         for file in files
     ]
     often = Counter(names)
     return [
-        name if often[name] == 1 else f"{name}, {file.path}"
+        name if often[name] == 1 else f"{name}, {_literal(str(file.path))}"
         for name, file in zip(names, files, strict=True)
     ]
+
+
+def _literal(name: str) -> str:
+    """A name as Matplotlib draws it, without looking for mathematics in it."""
+    return name.replace("$", r"\$")

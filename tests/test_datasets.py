@@ -252,3 +252,113 @@ def test_what_classes_are_called_says_any_split_unless_they_disagree(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no sub-folders, one a class"):
         datasets.class_names(tmp_path / "empty")
+
+
+def fill(root, *files):
+    """Small pictures, or a few bytes where the name is not that of a PNG."""
+    for place, name in enumerate(files):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.new("RGB", (3, 2), (place, 0, 0)).save(path)
+        else:
+            path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("files", "split", "found"),
+    [
+        (("Train/a/1.png", "Val/b/1.png", "Val/c/1.png"), "val", ("b", "c")),
+        (("Training/a/1.png", "Testing/b/1.png"), "test", ("b",)),
+        (("Training/a/1.png", "Testing/b/1.png"), "train", ("a",)),
+        (("training/a/1.png", "train/b/1.png"), "train", ("b",)),  # the name itself goes first
+        (("TEST/b/1.png", "notes/n.txt"), "test", ("b",)),
+        (("train/a/1.png", "train/b/1.png", "extra/a/1.png"), "train", ("a", "b")),
+        # One sub-folder a class, as in Tiny-ImageNet, and images beside sub-folders.
+        (("val/n1/images/1.png", "val/n2/images/2.png"), "val", ("n1", "n2")),
+        (("n1/images/1.png", "n2/images/2.png"), "val", ("n1", "n2")),
+        (("a/1.png", "a/x/1.png", "a/y/1.png", "b/x/1.png", "b/y/2.png"), "val", ("a", "b")),
+        (("a/x/1.png", "a/y/1.png", "b/1.png"), "val", ("a", "b")),
+    ],
+)
+def test_a_split_is_found_whatever_its_capitals(tmp_path, files, split, found):
+    fill(tmp_path, *files)
+    assert datasets.Dataset.from_folder(tmp_path, split).class_names == found
+    assert datasets.class_names(tmp_path, split) == found
+
+
+@pytest.mark.parametrize(
+    ("files", "split", "words"),
+    [
+        (("training/a/1.png", "validation/a/1.png"), "test", "no split 'test', but training, val"),
+        (("Train/a/1.png", "Val/a/1.png"), "valid", "no split 'valid', but Train, Val"),
+        (("train/a/1.png", "train/b/1.png", "extra/a/1.png"), "val", "no split 'val', but train:"),
+        (("Train/a/1.png", "TRAIN/a/1.png"), "train", "holds TRAIN, Train, each of which may be"),
+        (("Set1/a/1.png", "Set1/b/1.png", "Set2/a/1.png", "Set2/b/1.png"), "test",
+         "no images in Set1, Set2, but several sub-folders in each: root .or split. must name"),
+        (("val/x/a/1.png", "val/x/b/1.png", "val/x/notes.txt", "val/x/.DS_Store"), "val",
+         r"root '.*val' holds no images in x, .* as '.*val.x' may be; where x is a class, put its"),
+        ([f"{i}/{c}/1.png" for i in range(7) for c in "ab"], "val", "images in 0, 1, 2, 4 more,"),
+    ],
+)  # fmt: skip
+def test_splits_and_folders_of_folders_are_no_classes(tmp_path, files, split, words):
+    """Capitals, other names and one more level made splits the classes."""
+    fill(tmp_path, *files)
+    for read in (datasets.Dataset.from_folder, datasets.class_names):
+        with pytest.raises(ValueError, match=words):
+            read(tmp_path, split)
+
+
+def test_imagenet_follows_the_same_rules(tmp_path):
+    fill(tmp_path, "Val/n1/1.png", "Val/n2/1.png")
+    assert datasets.load("imagenet", "test", tmp_path).class_names == ("n1", "n2")
+    fill(tmp_path / "deep", "val/x/n1/1.png", "val/x/n2/1.png")
+    with pytest.raises(
+        ValueError, match=r"no usable ImageNet: .*no images in x, but several sub-f"
+    ):
+        datasets.load("imagenet", "test", tmp_path / "deep")
+
+
+def test_classes_of_all_splits_follow_the_same_rules(tmp_path):
+    fill(tmp_path, "Training/a/1.png", "Training/b/1.png", "other/a/1.png")
+    assert datasets.class_names(tmp_path) == ("a", "b")
+    fill(tmp_path, "Testing/a/1.png")
+    with pytest.raises(ValueError, match="other classes in some of Testing, Training than in"):
+        datasets.class_names(tmp_path)
+    fill(tmp_path, "deep/x/a/1.png", "deep/x/b/1.png")
+    with pytest.raises(ValueError, match="holds no images in x, but several sub-folders in each"):
+        datasets.class_names(tmp_path / "deep")
+
+
+def test_what_is_hidden_is_neither_class_nor_image(tmp_path):
+    """A notebook's .ipynb_checkpoints with an image in it was class 0."""
+    fill(tmp_path, "val/a/1.png", "val/b/1.png", "val/b/in/2.png", "val/b/B.png", "val/b/in.png")
+    from torchvision.datasets import ImageFolder
+
+    theirs = ImageFolder(tmp_path / "val")
+    fill(
+        tmp_path, "val/.ipynb_checkpoints/1.png", "val/a/.ipynb_checkpoints/1.png", "val/a/._1.png"
+    )
+    (tmp_path / "val" / "b" / "._1.png").write_bytes(b"no image")
+    data = datasets.Dataset.from_folder(tmp_path, "val")
+    assert data.class_names == datasets.class_names(tmp_path, "val") == ("a", "b")
+    assert data.labels.tolist() == theirs.targets == [0, 1, 1, 1, 1]
+    assert data.files == tuple(
+        Path(path).relative_to(tmp_path / "val").as_posix() for path, _ in theirs.samples
+    )
+
+
+@pytest.mark.parametrize("name", ["folder", "imagenet"])
+def test_what_is_left_out_is_said_once(tmp_path, name):
+    fill(tmp_path, "val/a/1.png", "val/b/1.png", "val/b/x.txt", "val/b/x.JSON", "val/b/.x.gif")
+    datasets.load(name, "val", tmp_path)  # nothing to be said: a warning would be an error
+    fill(tmp_path, "val/a/x/2.gif", "val/b/3.jfif", "val/b/4.GIF")
+    with pytest.warns(UserWarning, match="left out") as caught:
+        data = datasets.load(name, "val", tmp_path)
+    assert len(data) == 2 and len(caught) == 1 and caught[0].filename == __file__
+    said = str(caught[0].message)
+    assert said.startswith(f"{tmp_path / 'val'}: 3 files are left out, for example ")
+    assert f"{tmp_path / 'val' / 'a' / 'x' / '2.gif'}: only what ends in .jpg, " in said
+    (tmp_path / "val" / "a" / "1.png").unlink()
+    with pytest.raises(ValueError, match=r"a holds no images \(files that end in .*, but .*2.gif"):
+        datasets.load(name, "val", tmp_path)

@@ -151,6 +151,9 @@ def refused():
     found["plain.ppm"] = b"P3 1 1 1023\n 1 500 1023", "PPM of mode RGB with values up to 1023"
     bits16 = b"BM" + (54 + 8).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
     bits16 += b"".join(n.to_bytes(4, "little") for n in (40, 2, 2)) + b"\1\0\x10\0" + bytes(24)
+    signed = io.BytesIO()
+    Image.fromarray(GREY).save(signed, "TIFF", tiffinfo={339: 2})
+    found["signed.tiff"] = signed.getvalue(), "TIFF of mode L with signed samples (SampleFormat 2)"
     found["rgb5.bmp"] = bits16 + bytes(8), "BMP of mode RGB, stored as BGR;15: only 8 bits"
     return found
 
@@ -349,6 +352,26 @@ def test_arrays_that_are_refused(change, message):
     arguments = {"images": np.zeros((2, 3)), "labels": [0, 1], "step": "1/4", **change}
     with pytest.raises(ValueError, match=message):
         Dataset.from_arrays(**arguments)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64, np.uint64])
+def test_whole_numbers_that_single_precision_does_not_hold(kind):
+    """2**24 + 1 became 2**24: another image than the one that was given."""
+    for good in (0, 2**24, 2**24 + 2, 2**30):
+        held = Dataset.from_arrays(np.array([[good]], kind), [0], 1)
+        assert int(held.images[0, 0]) == good
+    for step, wrong in ((1, 2**24 + 1), ("1/255", 2**25 + 1), ("0.5", 2**31 - 1)):
+        images = np.array([[1, 2], [3, wrong]], kind)
+        with pytest.raises(ValueError, match=rf"held by float32, got images\[1\] with {wrong} st"):
+            Dataset.from_arrays(images, [0, 1], step)
+    if np.iinfo(kind).bits == 64:
+        with pytest.raises(ValueError, match="with 9007199254740993 steps of 1, which becomes"):
+            Dataset.from_arrays(np.array([[2**53 + 1]], kind), [0], 1)
+    if kind in (np.int32, np.int64):
+        with pytest.raises(
+            ValueError, match="-16777217 steps of 1, which becomes -16777216: count"
+        ):
+            Dataset.from_arrays(np.array([[-(2**24) - 1]], kind), [0], 1)
 
 
 # -------------------------------------------------------------------------- samples and hashes

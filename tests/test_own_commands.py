@@ -4,6 +4,7 @@ The counts of each kind are compared with a plain loop over the same noise, and 
 image or the function stands in the manifest: a run is not gone on with, nor drawn again, on others.
 """
 
+import io
 import json
 import os
 import shutil
@@ -529,6 +530,78 @@ def test_predict_image_files(case, asked, capsys, by):
         lead = int(counts.argmax())
         assert line[0] == str(path) and line[1] in (names[lead], "ABSTAIN")
         assert line[2] == f"{counts[lead] / 64:.3f}"
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """What commands print where the output has an encoding, as bytes."""
+
+    def printed(encoding, errors, *words):
+        into = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors=errors)
+        monkeypatch.setattr(sys, "stdout", into)
+        code = run("predict", *words, "--sigma", 0.25, "--n", 32, "--rows", 32, "--seed", 5)
+        into.flush()
+        return code, into.buffer.getvalue()
+
+    return printed
+
+
+@pytest.fixture
+def odd_names(case, tmp_path):
+    """Options for a folder of classes, and a file, whose names are no ASCII."""
+    for name in ("été", "hiver\t", "日本"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    file = tmp_path / "é\té\n\u2028\x9b\\ \xa0.png"
+    draw(file, (12, 10), 3, 100)
+    return file, [*case.words(), "--root", tmp_path / "root", "--alpha", 0.999]
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_names_that_the_output_cannot_encode_are_escaped(odd_names, printed, errors):
+    """The predictions were lost to a codec error after the header."""
+    file, options = odd_names
+    code, text = printed("ascii", errors, file, *options)
+    lines = text.decode("ascii").splitlines()
+    assert code == 0 and len(lines) == 2
+    shown = lines[1].split("\t")
+    assert shown[0].endswith(r"/\xe9\t\xe9\n\u2028\x9b\ \xa0.png")
+    assert shown[1] in (r"\xe9t\xe9", r"hiver\t", r"\u65e5\u672c")
+
+
+def test_what_can_be_encoded_is_printed_as_it_is(odd_names, printed):
+    """All but what would end a cell or a line: tabs and newlines broke the table."""
+    file, options = odd_names
+    for errors in ("strict", "surrogateescape"):
+        code, text = printed("utf-8", errors, file, *options)
+        lines = text.decode().split("\n")
+        assert code == 0 and len(lines) == 3 and lines[2] == ""
+        shown = lines[1].split("\t")
+        assert len(shown) == 3 and shown[0].endswith("/é\\té\\n\\u2028\\x9b\\ \xa0.png")
+        assert shown[1] in ("été", r"hiver\t", "日本")
+    assert sys.stdout.errors == "surrogateescape"  # bytes of a name that are no text pass through
+
+
+def test_an_output_that_is_no_file_is_left_alone(odd_names, monkeypatch):
+    file, options = odd_names
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert run("predict", file, *options, "--sigma", 0.25, "--n", 32, "--rows", 32) == 0
+    assert "/é\\té" in sys.stdout.getvalue()
+
+
+def test_files_that_are_left_out_are_said(case, tmp_path, capsys, monkeypatch):
+    root = shutil.copytree(case.root, tmp_path / "root")
+    for name in ("x.gif", "y.gif", "notes.txt"):
+        (root / "val" / "bee" / name).write_bytes(b"x")
+    options = [*case.words(), "--root", root, "--split", "val", "--indices", ":1"]
+    code, lines, said = predict(capsys, "folder", *options)
+    assert code == 0 and len(lines) == 2
+    about = f"{root / 'val'}: 2 files are left out, for example {root / 'val' / 'bee' / 'x.gif'}: "
+    assert [line for line in said.splitlines() if "left out" in line] == [
+        f"{about}only what ends in .jpg, .jpeg, .png, .ppm, .bmp, .pgm, .tif, .tiff, .webp is "
+        "read (convert other images, to PNG for example)."
+    ]
+    monkeypatch.setenv("RANK", "1")  # another process of the same command
+    assert "left out" not in predict(capsys, "folder", *options)[2]
 
 
 def test_predict_abstains_and_answers(case, asked, capsys):

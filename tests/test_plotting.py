@@ -1,5 +1,6 @@
 """The figures show the numbers that they are given, in one style, the same bytes every time."""
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -272,3 +273,56 @@ def test_a_curve_that_cannot_be_written(tmp_path):
         with pytest.raises(ValueError, match=words):
             plotting.write_curve(files, tmp_path / out, labels)
         assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Writes a curve; gives its legend's texts and whether these names, as they are, look alike."""
+    axes, curve = [], plotting.certified_accuracy_curve
+
+    def draw(ax, *arguments, **options):
+        axes.append(ax)
+        curve(ax, *arguments, **options)
+
+    def pixels(figure):
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+        return file.getvalue()
+
+    def write(files, labels, names):
+        plotting.write_curve(files, tmp_path / "a.svg", labels)
+        texts = axes[-1].get_legend().get_texts()
+        before = pixels(axes[-1].figure)
+        for text, name in zip(texts, names, strict=True):
+            text.set(parse_math=False, text=name)
+        return before == pixels(axes[-1].figure)
+
+    monkeypatch.setattr(plotting, "certified_accuracy_curve", draw)
+    return write
+
+
+@pytest.mark.parametrize(
+    "label",
+    [r"$\bad{$ a", "$x$", "$5 or $6", r"a\$b", r"a\b", "_hidden", "_", "", "__$a$", "5 $", "$"],
+)
+def test_labels_are_names_and_drawn_as_they_are(written, label):
+    """Dollars made mathematics of them, which failed or not, and an underscore hid them."""
+    labels = [label, "other"]
+    assert written([certificate_file(), asked_file()], labels, labels)
+
+
+def test_names_of_files_are_no_mathematics(written):
+    log = CertificateFile(Path("_$\\bad{$.log"), None, rows())
+    assert written([log], None, ["_$\\bad{$.log"])
+    twice = [dataclasses.replace(certificate_file(), path=Path(f"$\\bad{{{i}$")) for i in "ab"]
+    assert not written(twice, None, ["", ""])  # sigma is a letter of mathematics: it is drawn
+
+
+def test_the_legend_keeps_what_was_drawn_before():
+    _, ax = plt.subplots()
+    ax.plot([0, 1], [0, 1], label="before")
+    ax.plot([0, 1], [0, 1], label="_aside")
+    plotting.certified_accuracy_curve(ax, [certificate_file()], ["_mine"])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["before", "_mine"]
+    colours = [line.get_color() for line in ax.get_legend().get_lines()]
+    assert colours == [ax.lines[0].get_color(), ax.lines[2].get_color()]

@@ -5,7 +5,8 @@ An image here is float32 in [0, 1] and every value is a whole multiple of the da
 """
 
 from rslib.datasets.dataset import Dataset
+from rslib.datasets.folders import SPLITS, class_names
 from rslib.datasets.images import Reading, read_image
-from rslib.datasets.named import DATASETS, SPLITS, class_names, load
+from rslib.datasets.named import DATASETS, load
 
 __all__ = ["DATASETS", "SPLITS", "Dataset", "Reading", "class_names", "load", "read_image"]

@@ -133,8 +133,8 @@ class Dataset:
         Raises
         ------
         ValueError, TypeError
-            Names the argument and its value: images off the grid, not finite, or not as many as
-            labels; labels that are no classes.
+            Names the argument and its value: images off the grid, not finite, more steps than
+            float32 can count, or not as many as labels; labels that are no classes.
 
         Examples
         --------
@@ -301,6 +301,8 @@ def _on_grid(images: np.ndarray, step: Fraction) -> np.ndarray:
         if counts_steps:
             # Divided last: k/255 rounded once, as k * (1/255) is not.
             found[start : start + several] = part * step.numerator / step.denominator
+            counts = images[start : start + several]
+            _counts_survive(counts, found[start : start + several], step, start)
             continue
         steps = part * step.denominator / step.numerator
         with np.errstate(invalid="ignore"):
@@ -316,3 +318,17 @@ def _on_grid(images: np.ndarray, step: Fraction) -> np.ndarray:
         # The grid point that is named, in the type in which the network is given it.
         found[start : start + several] = np.rint(steps) * step.numerator / step.denominator
     return found
+
+
+def _counts_survive(counts: np.ndarray, values: np.ndarray, step: Fraction, start: int) -> None:
+    """An error that names the first whole number of steps that float32 takes for another one."""
+    named = np.rint(values.astype(np.float64) * step.denominator / step.numerator)
+    # From 2**53 on the numbers compared here are rounded themselves.
+    wrong = (named != counts) | (np.abs(named) >= 2.0**53)
+    if wrong.any():
+        where = tuple(np.argwhere(wrong)[0])
+        raise ValueError(
+            f"images must be held by float32, got images[{start + where[0]}] with "
+            f"{counts[where]} steps of {step}, which becomes {named[where]:.0f}: count coarser "
+            "steps, or from a number that lies nearer (the network can add it again)"
+        )

@@ -30,6 +30,9 @@ _MODES = {"1", "L", "P", "RGB"}
 # How the pixels lie in the file, in Pillow's words. 1, 2 and 4 bits of grey go into 8 without
 # rest (255 is a multiple of 1, 3 and 15); a 16-bit colour has mode RGB too, and another raw mode.
 _RAW = {"1", "L", "L;2", "L;4", "P", "P;1", "P;2", "P;4", "RGB", "BGR", "BGRX", "R", "G", "B"}
+# The field in which a TIFF says what its numbers are; 1 is unsigned (TIFF 6.0, section 19). Pillow
+# reads the -1 of a signed one as 255.
+_SAMPLE_FORMAT, _UNSIGNED = 339, 1
 _REMEDY = (
     "only 8 bits a channel are read, grey, coloured or by an opaque palette: "
     "convert the file as you see fit, to an 8-bit RGB or grey PNG"
@@ -193,6 +196,9 @@ def _why_not(image: ImageFile) -> str | None:
         return f"{what} with transparency: {_REMEDY}"
     if image.mode not in _MODES:
         return f"{what}: {_REMEDY}"
+    kinds = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, ())
+    if image.format == "TIFF" and any(kind != _UNSIGNED for kind in kinds):
+        return f"{what} with signed samples (SampleFormat {kinds[0]}): {_REMEDY}"
     for decoder, _, _, arguments in image.tile:
         assert arguments is not None  # all readers of _FORMATS say how the pixels lie
         raw = arguments if isinstance(arguments, str) else arguments[0]

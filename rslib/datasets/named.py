@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rslib.datasets.dataset import Dataset
+from rslib.datasets.folders import SPLITS, folder_of_split, list_images
 from rslib.datasets.images import (
     BYTE_STEP,
     ImageFiles,
@@ -23,10 +24,7 @@ from rslib.datasets.images import (
     unit,
 )
 
-__all__ = ["DATASETS", "SPLITS", "class_names", "load"]
-
-#: What parts of a data set are called.
-SPLITS = ("train", "test", "val", "valid", "validation", "dev")
+__all__ = ["DATASETS", "load"]
 
 _TEST_DIGITS = 500
 _CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
@@ -122,7 +120,7 @@ def _cifar10_head(split: str, root: str | None) -> Dataset:
 
 def _imagenet(split: str, root: str | None) -> Dataset:
     """Shorter side to 256 pixels, the middle 224 x 224, as the original protocol has it."""
-    from torchvision.datasets import ImageFolder, ImageNet
+    from torchvision.datasets import ImageNet
 
     if split not in ("train", "test", "val"):
         raise ValueError(f"split must be 'train', 'val' or 'test' for imagenet, got {split!r}")
@@ -130,9 +128,9 @@ def _imagenet(split: str, root: str | None) -> Dataset:
         raise ValueError("root must name the folder that holds ImageNet, got None")
     part = "train" if split == "train" else "val"
     official = (Path(root) / "meta.bin").exists() or any(Path(root).glob("ILSVRC2012_devkit_*"))
-    where = Path(root) / part if official else _part(Path(root), part)
+    where = Path(root) / part if official else folder_of_split(Path(root), part)
     try:
-        listing = ImageNet(root, split=part) if official else ImageFolder(str(where))
+        listing = ImageNet(root, split=part) if official else list_images(where)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"root {str(root)!r} holds no usable ImageNet: {error}") from None
     names = listing.classes
@@ -144,7 +142,7 @@ def _imagenet(split: str, root: str | None) -> Dataset:
 
 
 def _listed(name, split, where, listing, names, images, reading) -> Dataset:
-    """The data set of torchvision's listing of a folder."""
+    """The data set of a listing, torchvision's or ours."""
     paths = (Path(path).relative_to(where).as_posix() for path, _ in listing.samples)
     labels, names = np.asarray(listing.targets, dtype=np.int64), tuple(map(in_words, names))
     files = tuple(map(in_words, paths))
@@ -152,14 +150,12 @@ def _listed(name, split, where, listing, names, images, reading) -> Dataset:
 
 
 def _folder(split: str, root: str | None, reading: Reading | None = None) -> Dataset:
-    from torchvision.datasets import ImageFolder
-
     reading = Reading() if reading is None else reading
     if root is None:
         raise ValueError("root must name a folder with one sub-folder a class, got None")
-    where = _part(Path(root), split)
+    where = folder_of_split(Path(root), split)
     try:
-        listing = ImageFolder(str(where))
+        listing = list_images(where)
     except OSError as error:
         raise ValueError(f"root {str(root)!r} is not a folder of images: {error}") from None
     paths = [path for path, _ in listing.samples]
@@ -171,66 +167,6 @@ def _folder(split: str, root: str | None, reading: Reading | None = None) -> Dat
         for path in paths:  # what can be known without reading the pixels, before hours of work
             of_files.check_size(path, *measure(path, reading))
     return _listed("folder", split, where, listing, listing.classes, images, reading)
-
-
-def _part(root: Path, split: str) -> Path:
-    """The folder of a split: that of its name, or root itself where root holds classes."""
-    splits = _splits(root)
-    if split in _folders(root) and (splits or _folders(root / split)):
-        return root / split
-    if splits:
-        raise ValueError(
-            f"root {str(root)!r} holds no split {split!r}, but {', '.join(splits)}: name one of "
-            "them as split, or, where it is a class, rename it"
-        )
-    return root
-
-
-def _splits(root: Path) -> list[str]:
-    """The splits that a folder holds; none where it holds classes."""
-    found = _folders(root)
-    splits = [name for name in found if name.lower() in SPLITS]
-    return splits if len(splits) > 1 or splits == found else []
-
-
-def class_names(root: str | os.PathLike, split: str | None = None) -> tuple[str, ...]:
-    """What the classes of a ``folder`` are called, without reading its images.
-
-    Parameters
-    ----------
-    root : path
-        As for `load`.
-    split : str, optional
-        As for `load`; by default any, as long as all that ``root`` holds have the same classes.
-
-    Returns
-    -------
-    tuple of str
-        The names of the sub-folders, in alphabetical order: class 0 first.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or ``root`` holds other splits only, or several that disagree.
-    """
-    root = Path(root)
-    if split is None:
-        splits = _splits(root)
-        found, *others = [_folders(root / one) for one in splits] or [_folders(root)]
-        if any(other != found for other in others):
-            raise ValueError(
-                f"root {str(root)!r} holds other classes in some of {', '.join(splits)} than in "
-                "others: name one of them as split"
-            )
-    else:
-        found = _folders(_part(root, split))
-    if not found:
-        raise ValueError(f"root {str(root)!r} holds no sub-folders, one a class")
-    return tuple(map(in_words, found))
-
-
-def _folders(path: Path) -> list[str]:
-    return sorted(one.name for one in path.iterdir() if one.is_dir()) if path.is_dir() else []
 
 
 #: Name of a data set -> how it is read.
@@ -268,8 +204,11 @@ def load(
         published subset. With torchvision's ``meta.bin`` or the development kit beside them,
         torchvision's own ImageNet class reads them.
         ``folder``: ``root/split`` (or ``root`` itself, unless it holds other splits) holds one
-        sub-folder of images a class, classes in alphabetical order. Images are of one size, or
-        become so by ``resize`` and ``crop``. More than 2 GiB of them are read when asked for.
+        sub-folder of images a class, classes in alphabetical order. The folder of a split may
+        have capitals, and ``training`` and ``testing`` stand for ``train`` and ``test``. Hidden
+        files and folders are left out, and with a warning what does not end as images do. Images
+        are of one size, or become so by ``resize`` and ``crop``. More than 2 GiB of them are read
+        when asked for.
     split : {"train", "test", "val", "valid", "validation", "dev"}
         Which part; all but ``folder`` have ``train`` and ``test`` only, and ``imagenet`` ``val``.
     root : str or Path, optional
