@@ -390,7 +390,7 @@ def _check_answers(smoothed: SmoothedClassifier, dataset: Dataset, row: Row, out
     if differing() <= _OTHER_ANSWERS:
         return
     share = differing()
-    is_random = not np.array_equal(*answers)
+    is_random = not np.array_equal(answers[0], answers[1])
     if share > (_OTHER_RANDOM_ANSWERS if is_random else _OTHER_ANSWERS):
         found = {label: k for label, k in enumerate(answers[-1].tolist()) if k}
         raise RecordError(

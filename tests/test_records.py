@@ -282,7 +282,7 @@ def test_a_file_that_is_not_there(tmp_path):
     [
         (b"", ":1: not JSON: Expecting value"),
         (
-            b'{\n"format": "x",\n}',
+            b'{\n"format": "x",\n3}',
             ":3: not JSON: Expecting property name enclosed in double quotes",
         ),
         (

@@ -92,13 +92,14 @@ def test_it_goes_on_where_it_stopped(tmp_path, model):
     assert records.read_certificates(two).manifest.certified_by.name == "at"
 
 
-FORGETFUL = """
+READS_FILES = """
 import json
+from pathlib import Path
 import numpy as np
 import torch
 
 def build():
-    sign = json.load(open("conf.json"))["sign"]
+    sign = json.loads(Path("conf.json").read_text())["sign"]
     def predict(x):
         brighter = sign * np.load("w.npy") * (np.asarray(x).mean((1, 2, 3)) - 0.5)
         return torch.as_tensor(np.stack([-brighter, brighter], 1))
@@ -110,7 +111,7 @@ def build():
 def test_a_run_goes_on_with_the_function_that_it_was_begun_with(tmp_path, monkeypatch, change):
     """No hash says what a function reads: its earlier answers are asked again."""
     monkeypatch.chdir(tmp_path)
-    Path("mine.py").write_text(FORGETFUL)
+    Path("mine.py").write_text(READS_FILES)
     Path("conf.json").write_text('{"sign": 1}')
     np.save("w.npy", np.float64(1.0))
     given = {"n": 100, "seed": 3}
@@ -147,7 +148,7 @@ def test_a_random_function_may_be_gone_on_with(tmp_path, model):
 
     for budget, left in ((1e-9, 3), (None, 0)):
         smooth = SmoothedClassifier(
-            random, 2, "0.5", "1/255", seed=1, plan=Plan("callable", rows=50)
+            random, 2, "0.5", "1/16", seed=1, plan=Plan("callable", rows=50)
         )
         out = tmp_path / "a.tsv"
         assert runs.certify(smooth, pages(), out, model=model, n=100, budget=budget).left == left
