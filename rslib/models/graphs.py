@@ -95,8 +95,9 @@ class _Exported(nn.Module):
 
     def __deepcopy__(self, memo: dict) -> nn.Module:
         with _quiet():
-            memo[id(self)] = _Exported(copy.deepcopy(self.program, memo), self.rows)
-        return memo[id(self)].train(self.training)
+            memo[id(self)] = copied = _Exported(copy.deepcopy(self.program, memo), self.rows)
+        copied.training = self.training
+        return copied
 
     def forward(self, x: Tensor):
         return _in_batches(self.program, x, self.rows)
