@@ -182,7 +182,7 @@ class _Onnx:
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-            options.log_severity_level = 3  # errors
+            options.log_severity_level = 4  # errors are raised, and need not be printed, too
             self._sessions[threads] = onnxruntime.InferenceSession(
                 str(self.path), options, providers=["CPUExecutionProvider"]
             )
