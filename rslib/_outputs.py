@@ -8,6 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_LISTED = 6
+_NAME_IT = "name the part that holds the scores (output of rslib.models.wrap, --output)"
+
+
+class UnfitError(ValueError):
+    """A base classifier is not what an argument says of it; the message names the argument."""
+
+
+class BaseFailed(ValueError):
+    """A base classifier raised, whatever it was; its error is the cause."""
+
 
 def read_scores(output: object, num_classes: int) -> Tensor:
     """The scores, or the labels, in what a base classifier returned.
@@ -28,7 +39,7 @@ def read_scores(output: object, num_classes: int) -> Tensor:
 
     Raises
     ------
-    ValueError
+    UnfitError
         If it is neither.
 
     Examples
@@ -44,16 +55,59 @@ def read_scores(output: object, num_classes: int) -> Tensor:
             return found
         if found.dim() == 1 and not found.dtype.is_floating_point:
             return _checked_labels(found.long(), num_classes)
-    if found is None:
-        shown = type(output).__name__
-    elif found.dtype.is_complex or found.dtype == torch.bool:
-        shown = f"{found.dtype} of shape {tuple(found.shape)}"
-    else:
-        shown = str(tuple(found.shape))
-    raise ValueError(
+    raise UnfitError(
         f"num_classes is {num_classes}: the base classifier must return scores of shape "
-        f"(rows, {num_classes}), or whole numbers of shape (rows,), got {shown}"
+        f"(rows, {num_classes}), or whole numbers of shape (rows,), got {_shown(output, found)}"
     )
+
+
+def parts(output: object) -> str:
+    """The parts of what a base classifier returned, by key or place; empty where it has none.
+
+    >>> parts({"out": torch.zeros(2, 3), "aux": 0})
+    "'out' (2, 3), 'aux' int"
+    """
+    if isinstance(output, Mapping):
+        named = list(output.items())
+    elif isinstance(output, (tuple, list)):
+        named = list(enumerate(output))
+    elif hasattr(output, "__dict__") and not isinstance(output, Tensor):
+        named = [(name, value) for name, value in vars(output).items() if name[:1] != "_"]
+    else:
+        return ""
+    listed = [
+        f"{name!r} {tuple(v.shape) if isinstance(v, (Tensor, np.ndarray)) else type(v).__name__}"
+        for name, v in named[:_LISTED]
+    ]
+    return ", ".join(listed) + (", ..." if len(named) > _LISTED else "")
+
+
+def _shown(output: object, found: Tensor | None) -> str:
+    """What was returned instead of scores or labels, and what to do about it."""
+    held = isinstance(output, (Mapping, tuple, list)) or found is not output
+    if isinstance(output, (tuple, list)) and found is None:
+        inner = ", ".join(dict.fromkeys(type(one).__name__ for one in output))
+        return f"{type(output).__name__} of {inner or 'nothing'}: return a tensor or an array"
+    if isinstance(output, np.ndarray):
+        if found is None:
+            return (
+                f"ndarray of {output.dtype} {output.shape}: return the numbers of the classes, "
+                "from 0 on, in whole numbers"
+            )
+        held = False
+    if found is None:
+        if not (of := parts(output)):
+            return f"{type(output).__name__}: return a tensor or an array"
+        return f"{type(output).__name__} of {of}: {_NAME_IT}"
+    shape = str(tuple(found.shape))
+    if held and (of := parts(output)):
+        return f"{shape}, out of a {type(output).__name__} of {of}: {_NAME_IT}"
+    if found.dtype.is_complex or found.dtype == torch.bool:
+        wanted = "whole numbers" if found.dtype == torch.bool and found.dim() == 1 else "floats"
+        return f"{found.dtype} of shape {shape}: cast it to {wanted}"
+    if found.dim() == 1 and found.dtype.is_floating_point:
+        return f"{shape} in {found.dtype}: labels must be of an integer type"
+    return shape
 
 
 def answers(scores: Tensor) -> Tensor:
@@ -95,7 +149,7 @@ def _checked_labels(labels: Tensor, num_classes: int) -> Tensor:
     if len(labels):
         low, high = (int(end) for end in labels.aminmax())
         if low < 0 or high >= num_classes:
-            raise ValueError(
+            raise UnfitError(
                 f"num_classes is {num_classes}: the base classifier must return labels from 0 to "
                 f"{num_classes - 1}, got {low if low < 0 else high}"
             )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
+from rslib._outputs import BaseFailed, UnfitError
 from rslib.backends import BACKENDS, device_type, number_type, offered
 from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, Purpose
+from rslib.scheduling import is_from_base
 
-__all__ = ["default_plan", "fastest_plan"]
+__all__ = ["default_plan", "fastest_plan", "fewer_rows"]
 
 # Values in one forward pass: large enough to keep a core busy, small enough for its cache.
 _VALUES_PER_PASS = 2**16
@@ -102,7 +104,14 @@ def fastest_plan(
     -------
     Plan
         The choice depends on the machine and its load: record it, and reuse it for every run that
-        has to give the same counts.
+        has to give the same counts. Where base fails on large batches, it is among those that
+        work.
+
+    Raises
+    ------
+    ValueError
+        If the base classifier fails in a batch of any size, or is refused, see
+        `rslib.engine.Engine`.
     """
     start = default_plan(base, shape, device, threads, dtype)
     backends = [start.backend]
@@ -112,17 +121,21 @@ def fastest_plan(
         backends = [one.name for one in candidates if not one.is_slow_to_make]
         slow_to_make = [one.name for one in candidates if one.is_slow_to_make]
     trials = _Trials(base, num_classes, shape, repeats, start.device)
-    best, each, rows = None, math.inf, start.rows
-    while best is None and rows > 1:
-        rows = max(1, rows // 2)
+    best, each, sizes = None, math.inf, [start.rows // 2, *_below(start.rows // 2)]
+    for rows in sizes:
         best, each = trials.fastest(
             [replace(start, backend=backend, rows=rows) for backend in backends]
         )
+        if best is not None:
+            break
     if best is None:
+        if trials.refused:
+            raise _failed(trials.refused, shape)
         return replace(start, rows=1)  # whoever uses it is told
     while True:
         sizes = [factor * best.rows for factor in (2, 4)]
         sizes = [size for size in sizes if size <= _MOST_ROWS and size * each <= _LONGEST_PASS]
+        sizes = [size for size in sizes if size not in trials.refused]
         larger = [replace(best, rows=size) for size in sizes]
         found, seconds = trials.fastest([best, *larger]) if larger else (best, each)
         if found is None or found == best:
@@ -133,8 +146,56 @@ def fastest_plan(
     return best or replace(start, rows=1)
 
 
+def _below(rows: int) -> list[int]:
+    """The powers of two below, descending: a network that takes few batches mostly takes one.
+
+    >>> _below(21)
+    [16, 8, 4, 2, 1]
+    """
+    return [2**k for k in reversed(range((rows - 1).bit_length()))]
+
+
+def _failed(refused: Mapping[int, Exception], shape: tuple[int, ...]) -> Exception:
+    """The error of a base classifier that fails whatever the size of the batch."""
+    error = refused[min(refused)]
+    if not is_from_base(error):
+        return error  # in the library's words
+    sizes = ", ".join(map(str, sorted(refused, reverse=True)))
+    failed = BaseFailed(
+        f"base must take examples of shape {tuple(shape)}; in batches of {sizes} it raised "
+        f"{type(error).__name__}: {error}"
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def fewer_rows(base: Callable, num_classes: int, shape: tuple[int, ...], plan: Plan) -> int | None:
+    """How many rows a base classifier takes that fails on those of a plan; None if none do.
+
+    Parameters
+    ----------
+    base, num_classes, shape, plan
+        As for `rslib.engine.Engine`.
+
+    Returns
+    -------
+    int or None
+        The largest power of two below ``plan.rows`` that works.
+    """
+    for rows in _below(plan.rows):
+        try:
+            Engine(base, num_classes, shape, replace(plan, rows=rows))
+            return rows
+        except Exception:  # this is asked about one that fails
+            continue
+    return None
+
+
 class _Trials:
-    """Plans for one base classifier, timed against each other."""
+    """Plans for one base classifier, timed against each other.
+
+    ``refused`` are the sizes of batches on which the base classifier itself raised, and what.
+    """
 
     def __init__(
         self,
@@ -147,6 +208,7 @@ class _Trials:
         self._base, self._num_classes, self._shape, self._repeats = (
             base, num_classes, shape, repeats,
         )  # fmt: skip
+        self.refused: dict[int, Exception] = {}
         self._takes_turns = device_type(device) == "cpu"
         # With noise: it shares the processor's cache with the network, which favours larger
         # batches.
@@ -175,7 +237,9 @@ class _Trials:
         return best, times[best] if best else math.inf
 
     def _ready(self, plan: Plan) -> Engine | None:
-        """Warmed up; None where the plan cannot be kept, or the memory does not suffice."""
+        """Warmed up; None where it cannot be kept, memory does not suffice, or base fails."""
+        if plan.rows in self.refused:
+            return None
         try:
             engine = Engine(self._base, self._num_classes, self._shape, plan)
             if engine.plan.backend == plan.backend:
@@ -183,7 +247,16 @@ class _Trials:
                 return engine
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
+        except Exception as error:
+            self._refuse(plan.rows, error)
         return None
+
+    def _refuse(self, rows: int, error: Exception) -> None:
+        """Remember what base raised. What the library refuses, it refuses in any batch."""
+        causes = [one for one in (error, error.__cause__) if isinstance(one, Exception)]
+        if isinstance(error, (UnfitError, MemoryError)) or not any(map(is_from_base, causes)):
+            raise error
+        self.refused[rows] = error
 
     def _seconds_a_copy(self, engine: Engine, copies: int) -> float:
         began = time.perf_counter()
@@ -191,5 +264,8 @@ class _Trials:
             engine.count(self._stream, copies)
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
+            return math.inf
+        except Exception as error:
+            self._refuse(engine.plan.rows, error)
             return math.inf
         return (time.perf_counter() - began) / copies

@@ -174,13 +174,15 @@ class _Must:
 
     ``decides`` is False for a field that says how a file was made but decides nothing in it: two
     runs may differ in it and be the same. ``lacking`` is True for a field that files of older
-    versions lack: where one of two runs does, they are not compared in it.
+    versions lack: where one of two runs does, they are not compared in it. ``exact`` is True for a
+    field that holds numbers as text: equal numbers are equal, however they are written.
     """
 
     allowed: Callable[[Any], bool]
     words: str
     decides: bool = True
     lacking: bool = False
+    exact: bool = False
 
 
 class _Object(Mapping):
@@ -275,14 +277,26 @@ def _decisive(cls: type[_Object], one: dict, other: dict) -> dict:
             value = _decisive(rule, value, other[key])
         elif rule is not None and not (rule.decides and (key in other or not rule.lacking)):
             continue
+        elif rule is not None and rule.exact and _as_numbers(value) == _as_numbers(other.get(key)):
+            continue
         found[key] = value
     return found
+
+
+def _as_numbers(value):
+    """A JSON value with numbers where texts stand for them: 0.250, 0.25 and 1/4 are one."""
+    if type(value) is dict:
+        return {key: _as_numbers(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return [_as_numbers(inner) for inner in value]
+    number = _exact(value)
+    return json.dumps(value) if number is None else number
 
 
 _TEXT = _Must(_text, "a non-empty string")
 _SHA256 = _Must(_is_sha256, "64 hexadecimal digits")
 _NUMBER_OF = _Must(_COUNT, "an integer from 1 to 10^12")
-_STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or null")
+_STEP = _Must(lambda value: value is None or _positive(value), _POSITIVE + ", or null", exact=True)
 _NAMES = _Must(_texts, "a list of non-empty strings", lacking=True)
 _PIXELS = _Must(_COUNT, "an integer from 1 to 10^12", lacking=True)
 _NUMBERS = _Must(_numbers, "a list of finite numbers")
@@ -322,13 +336,14 @@ class DatasetEntry(_Object):
 class ModelEntry(_Object):
     """What a manifest says of the base classifier.
 
-    ``file``, as seen from the manifest, holds its weights; where none were given it is the file
-    that was named as the model. ``name`` is an architecture of `rslib.models.MODELS`, or what the
-    model was opened by, without folders: ``my_model.py:build``. ``files`` are the hashes of what it
-    is made of beside its weights (see `rslib.models.Opened`), ``state_sha256`` that of all its
-    parameters, and ``entry`` the part of the checkpoint that was asked for. ``mean``, ``std``,
-    ``input_range`` and ``output`` are what `rslib.models.wrap` put around it. Nothing here is ever
-    imported or executed: whoever draws rows again names the model himself.
+    ``file``, as seen from the manifest, held its weights; where none were given it is the file that
+    was named as the model. Where it lies decides nothing, ``sha256`` says which it is. ``name`` is
+    an architecture of `rslib.models.MODELS`, or what the model was opened by, without folders:
+    ``my_model.py:build``. ``files`` are the hashes of what it is made of beside its weights (see
+    `rslib.models.Opened`), ``state_sha256`` that of all its parameters, and ``entry`` the part of
+    the checkpoint that was asked for. ``mean``, ``std``, ``input_range`` and ``output`` are what
+    `rslib.models.wrap` put around it. Nothing here is ever imported or executed: whoever draws rows
+    again names the model himself.
     """
 
     name: Annotated[str, _TEXT]
@@ -337,6 +352,7 @@ class ModelEntry(_Object):
         _Must(
             lambda value: _text(value) and not value.startswith("/"),
             "a path relative to the manifest",
+            decides=False,  # its hash does
         ),
     ]
     sha256: Annotated[str, _SHA256]
@@ -365,7 +381,9 @@ class NoiseEntry(_Object):
 
     kind: Annotated[str, _Must(lambda value: value in ("grid", "float"), '"grid" or "float"')]
     step: Annotated[str | None, _STEP]
-    total_variation: Annotated[str, _Must(_probability, "a decimal from 0 to below 1 in a string")]
+    total_variation: Annotated[
+        str, _Must(_probability, "a decimal from 0 to below 1 in a string", exact=True)
+    ]
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -392,7 +410,7 @@ class Manifest(_Object):
     dataset: DatasetEntry
     indices: Annotated[tuple[int, ...], _Must(_indices, "a list of distinct non-negative integers")]
     model: ModelEntry
-    sigma: Annotated[str, _Must(_positive, _POSITIVE)]
+    sigma: Annotated[str, _Must(_positive, _POSITIVE, exact=True)]
     n0: Annotated[int, _NUMBER_OF]
     n: Annotated[int, _NUMBER_OF]
     alpha: Annotated[
@@ -400,6 +418,7 @@ class Manifest(_Object):
         _Must(
             lambda value: _positive(value) and _probability(value),
             "a decimal strictly between 0 and 1 in a string",
+            exact=True,
         ),
     ]
     two_sided: Annotated[bool, _Must(lambda value: type(value) is bool, "true or false")]
@@ -415,7 +434,7 @@ class Manifest(_Object):
             partial(_is_match, "[0-9]{4}-[0-9]{2}-[0-9]{2}"), "a date as YYYY-MM-DD", decides=False
         ),
     ]
-    method: Annotated[dict | None, _Must(_object, "an object")] = None
+    method: Annotated[dict | None, _Must(_object, "an object", exact=True)] = None
     examples_sha256: Annotated[str | None, _Must(_is_sha256, _SHA256.words, lacking=True)] = None
     files: Annotated[tuple[str, ...] | None, _NAMES] = None
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -46,6 +46,7 @@ from rslib.weights import (
     classes_of,
     describe,
     examples_sha256,
+    naming,
     open_again,
     open_model,
     quantize,
@@ -147,7 +148,8 @@ def choose_plan(
     plan = plans.default_plan(network, shape, **kept)
     if rows is None:
         say("Choosing the fastest way to run the network here; this may take a minute.")
-        plan = plans.fastest_plan(network, dataset.num_classes, shape, **kept)
+        with naming(model, dataset):
+            plan = plans.fastest_plan(network, dataset.num_classes, shape, **kept)
         say(f"It is {plan.backend}, {plan.rows} noisy copies in a forward pass.")
     return replace(plan, **asked)
 
@@ -183,9 +185,12 @@ def smooth(
     if earlier is not None:
         seed = earlier.seed if seed is None else seed
         plan = Plan.from_dict(earlier.plan) if plan is None else plan
-    return SmoothedClassifier(
+    smoothed = SmoothedClassifier(
         model.network, dataset.num_classes, sigma, dataset.step, noise=noise, seed=seed, plan=plan
     )
+    with naming(model, dataset, smoothed.plan):
+        smoothed.engine(dataset.shape)  # made ready once, here where its errors can name the model
+    return smoothed
 
 
 # ------------------------------------------------------------------------------------ predicting

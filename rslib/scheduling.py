@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from rslib import sequential
+from rslib._outputs import BaseFailed, UnfitError
 from rslib.decisions import Rule
 from rslib.engine import Engine
 from rslib.noise import NoiseStream, Purpose
 
-__all__ = ["Example", "count_all", "count_until_stopped", "naming_x"]
+__all__ = ["Example", "count_all", "count_until_stopped", "is_from_base", "naming_x"]
 
 # A group that shares forward passes fills this many: little of the last one is lost.
 _PASSES_SHARED = 8
@@ -62,18 +63,18 @@ def naming_x(shape: tuple[int, ...]) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError, UnfitError):
         raise
     except Exception as error:
-        if not _is_from_base(error):
+        if not is_from_base(error):
             raise
-        raise ValueError(
+        raise BaseFailed(
             "x must be one example, without a batch axis, that base takes, got one of shape "
             f"{tuple(shape)}, on whose copies it raised {type(error).__name__}: {error}"
         ) from error
 
 
-def _is_from_base(error: Exception) -> bool:
+def is_from_base(error: Exception) -> bool:
     """Whether it came out of a call of the base classifier, not of what is done to prepare one."""
     names = [
         (frame.f_globals.get("__name__", ""), frame.f_code.co_name)
@@ -87,7 +88,8 @@ def _is_from_base(error: Exception) -> bool:
         return False
     module, function = below[0]
     others = ("torch", "numpy", "copy")
-    return function == "_wrapped_call_impl" or module.split(".")[0] not in others
+    called = ("_wrapped_call_impl", "forward")  # how a module is called, whoever wrote it
+    return function in called or module.split(".")[0] not in others
 
 
 def count_all(

@@ -11,7 +11,8 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +34,9 @@ from rslib import (
     training,
 )
 from rslib.datasets import Dataset
+from rslib.engine import Plan
 from rslib.noise import GridGaussian, Purpose
+from rslib.plans import fewer_rows
 
 __all__ = [
     "OpenedModel",
@@ -43,6 +46,7 @@ __all__ = [
     "describe",
     "examples_sha256",
     "load",
+    "naming",
     "open_again",
     "open_model",
     "quantize",
@@ -149,6 +153,11 @@ def open_model(
         raise TypeError(
             f"output must be a name or a place, which a manifest can hold, got {output!r}: apply "
             "a function in the code that makes the model"
+        )
+    if num_classes is not None and _checks.whole("num_classes", num_classes, 0) < 2:
+        raise ValueError(
+            f"num_classes must be at least 2, got {num_classes}: of images in folders it is the "
+            "number of class folders in the split"
         )
     if model is None:
         opened = _open_trained(weights, shape, num_classes)
@@ -280,10 +289,51 @@ def open_again(
     return found
 
 
+@contextmanager
+def naming(model: OpenedModel, dataset: Dataset, plan: Plan | None = None) -> Iterator[None]:
+    """Errors of a model that is run say which model, on which images, and what to look at.
+
+    Parameters
+    ----------
+    model, dataset
+        What is run, and images of the shape that it is run on.
+    plan : Plan, optional
+        That it is run under; for None, any number of rows was tried.
+    """
+    try:
+        yield
+    except _outputs.UnfitError as error:
+        text = f"model {model.name}: {error}"
+        if str(error).startswith("num_classes") and dataset.name == "folder":
+            names = dataset.class_names or ()
+            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            text += f" (the classes are the folders of split {dataset.split!r}: {listed})"
+        raise ValueError(text) from error
+    except _outputs.BaseFailed as error:
+        cause, found = error.__cause__, None
+        if plan is not None:
+            found = fewer_rows(model.network, dataset.num_classes, dataset.shape, plan)
+        many = "" if plan is None else f"{plan.rows} "
+        raise ValueError(
+            f"model {model.name} fails on {many}images of shape {dataset.shape}: {_in_line(cause)}"
+            + (_CHECK_SHAPE if found is None else f": it takes {found} at a time (--rows {found})")
+        ) from cause
+
+
+_CHECK_SHAPE = (
+    ": is it made for images of this shape (--channels, --resize, --crop), and does its code run?"
+)
+
+
+def _in_line(error: BaseException | None) -> str:
+    """An error's type, and the first line of its text."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
 def check_same(described: records.ModelEntry, found: OpenedModel, folder: Path) -> None:
     """A ValueError, with the field, unless the model is the one that a manifest describes."""
-    # Where the weights lie now is no matter.
-    if other := described.difference(replace(found.described(folder), file=described.file)):
+    if other := described.difference(found.described(folder)):
         name, before, now = other
         raise ValueError(
             f"model {found.name} is not the one that was certified: its {name} was {before}, is "
@@ -319,7 +369,7 @@ def classes_of(network: Callable, shape: tuple[int, ...]) -> int:
             output = network(torch.zeros(2, *shape))
     except Exception as error:
         raise ValueError(
-            f"the model fails on images of shape {shape}: {type(error).__name__}: {error}"
+            f"the model fails on images of shape {shape}: {_in_line(error)}{_CHECK_SHAPE}"
         ) from error
     scores: Tensor | None = _outputs.as_tensor(output)
     if scores is None or scores.dim() != 2 or scores.shape[1] < 2:

@@ -277,6 +277,23 @@ def test_one_score_that_is_not_finite_is_refused(bad):
 @pytest.mark.parametrize(
     ("base", "found"),
     [
+        (
+            lambda x: {"out": torch.zeros(8, 4), "aux": 0},
+            r"dict of 'out' \(8, 4\), 'aux' int: .*--output",
+        ),
+        (
+            lambda x: (x, torch.zeros(8, 4)),
+            r"\(8, .*\), out of a tuple of 0 .*, 1 \(8, 4\): .*--output",
+        ),
+        (lambda x: [0] * 8, "list of int: return a tensor or an array"),
+        (lambda x: ["cat"] * 8, "list of str: return a tensor or an array"),
+        (
+            lambda x: np.array(["cat"] * 8),
+            r"ndarray of <U3 \(8,\): return the numbers of the classes",
+        ),
+        (lambda x: torch.zeros(8).bool(), r"torch.bool of shape \(8,\): cast it to whole numbers"),
+        (lambda x: torch.zeros(8), r"\(8,\) in torch.float32: labels must be of an integer type"),
+        (lambda x: None, "NoneType: return a tensor"),
         (lambda x: torch.zeros(len(x), 5), r"\(8, 5\)"),
         (lambda x: torch.zeros(len(x)), r"\(8,\)"),
         (lambda x: torch.zeros(1, 4), r"\(1, 4\)"),
@@ -434,6 +451,50 @@ def test_fastest_plan_survives_memory_that_runs_out_later():
 
     assert fastest_plan(base, 3, (1, 8, 8), repeats=1).rows == 512
     assert max(calls) > 512
+
+
+@pytest.mark.parametrize("largest", [3, 16, 100])
+@pytest.mark.parametrize("as_module", [False, True])
+def test_fastest_plan_keeps_to_the_batches_that_base_takes(largest, as_module):
+    class Few(nn.Module):
+        def forward(self, x):
+            if len(x) > largest:
+                raise AssertionError(f"Guard failed: {len(x)} rows")
+            return x.flatten(1)[:, :3]
+
+    base = Few() if as_module else Few().forward
+    assert largest / 2 < fastest_plan(base, 3, (1, 8, 9), repeats=1).rows <= largest
+
+
+def test_fastest_plan_finds_the_only_batch_that_base_takes():
+    def base(x):
+        return x.reshape(8, 72)[:, :3]
+
+    assert default_plan(base, (1, 8, 9)).rows == 910
+    assert fastest_plan(base, 3, (1, 8, 9), repeats=1).rows == 8
+
+
+@pytest.mark.parametrize("as_module", [False, True])
+def test_fastest_plan_says_what_base_raises_in_any_batch(as_module):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(5, 3)).eval()
+    base = network if as_module else network.forward
+    with pytest.raises(ValueError, match=r"^base must take examples of shape \(1, 8, 9\); in") as e:
+        fastest_plan(base, 3, (1, 8, 9), repeats=1)
+    assert "RuntimeError: mat1 and mat2" in str(e.value) and ", 2, 1 it raised" in str(e.value)
+    assert isinstance(e.value.__cause__, RuntimeError)
+
+
+def test_fastest_plan_shrinks_no_batch_until_rows_have_no_neighbours():
+    """What is refused, for its rows share statistics, is not looked for among smaller batches."""
+
+    def base(x):
+        scores = x.flatten(1)[:, :3]
+        return scores - scores.mean(0)
+
+    with pytest.raises(ValueError, match=r"^base must answer each row by itself"):
+        fastest_plan(base, 3, SHAPE, repeats=1)
+    with pytest.raises(ValueError, match=r"^num_classes is 4"):
+        fastest_plan(lambda x: x.flatten(1)[:, :3], 4, SHAPE, repeats=1)
 
 
 def test_bfloat16_is_another_classifier(network):

@@ -1,6 +1,7 @@
 """Networks, and weights that load whole or not at all, without executing anything."""
 
 import pickle
+from pathlib import PurePosixPath
 
 import pytest
 import torch
@@ -483,3 +484,35 @@ def test_wrap_takes_a_part_of_the_output():
 def test_bad_wrap(arguments, error, message):
     with pytest.raises(error, match=message):
         models.wrap(**{"base": torch.nn.Flatten(), **arguments})
+
+
+@pytest.mark.parametrize("kind", ["junk", "whole", "sparse", "sparse_twice", "path"])
+def test_a_checkpoint_that_does_not_do_says_so_in_one_line(tmp_path, kind):
+    path, network = tmp_path / "c.pt", small(0)
+    state = network.state_dict()
+    if kind == "junk":
+        path.write_bytes(b"junk")
+    else:
+        name = next(name for name, value in state.items() if value.dim() == 2)
+        sparse = {**state, name: state[name].to_sparse()}
+        torch.save(
+            {
+                "whole": network,
+                "sparse": sparse,
+                "sparse_twice": {"model": sparse, "ema": sparse},
+                "path": {"model": state, "where": PurePosixPath("x")},
+            }[kind],
+            path,
+        )
+    with pytest.raises(ValueError) as error:
+        models.fit_weights(small(1), path)
+    said = str(error.value)
+    words = {
+        "junk": "state_dict()",
+        "whole": "holds a torch.nn",
+        "sparse": "stored as torch.sparse_coo (save it dense",
+        "sparse_twice": "stored as torch.sparse_coo (save it dense",
+        "path": "holds a pathlib.PurePosixPath beside tensors",
+    }
+    assert said.startswith(f"{path}") and words[kind] in said
+    assert said.isprintable() and len(said) < 600 and "weights_only" not in said

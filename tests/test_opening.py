@@ -175,6 +175,27 @@ def test_classes_that_are_needed_and_not_known(written):
     assert opened.base[1].weight.shape == (5, 16), "lazy layers are made, once"
 
 
+@pytest.mark.parametrize("name", ["train", "eval", "to", "requires_grad_"])
+def test_what_a_network_returns_of_its_changes_is_not_used(written, name):
+    """Who overrides one of these, to keep a part frozen, often returns nothing."""
+    path = written(
+        "frozen.py",
+        f"""
+        from torch import nn
+        class Net(nn.Linear):
+            def __init__(self):
+                super().__init__(16, 3)
+            def forward(self, x):
+                return super().forward(x.flatten(1))
+            def {name}(self, *given, **named):
+                super().{name}(*given, **named)
+        """,
+    )
+    opened = models.open(f"{path}:Net", SHAPE, CLASSES)
+    assert isinstance(opened.base, nn.Linear) and not opened.base.training
+    assert opened.state_sha256 == models.state_sha256(opened.base)
+
+
 def test_a_syntax_error_names_the_file(written):
     path = written("my_model.py", "def build(:\n")
     with pytest.raises(ValueError, match=r"my_model.py:build: SyntaxError"):

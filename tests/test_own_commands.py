@@ -721,6 +721,119 @@ def test_more_classes_than_folders(case, capsys):
     assert case.certify(model=[case.path / "wide.py:make"], weights=None) == 2
     error = capsys.readouterr().err
     assert "num_classes is 2" in error and "(rows, 2)" in error
+    assert "model wide.py:make: " in error
+    assert "(the classes are the folders of split 'val': ant, bee)" in error
+
+
+def test_one_folder(files, capsys):
+    for name in ("bee", "cow"):
+        shutil.rmtree(files.root / "val" / name)
+    assert files.certify() == 2
+    error = capsys.readouterr().err
+    assert "num_classes must be at least 2, got 1" in error and "class folders" in error
+
+
+ODD = """
+import torch
+import parts
+
+class Flat(parts.Named):
+    def forward(self, x):
+        return super().forward(x)["logits"]
+
+def flat(pixels=300):
+    torch.manual_seed(0)
+    return Flat(torch.nn.Flatten(), torch.nn.Linear(pixels, 3))
+
+class Changed(torch.nn.Module):
+    def __init__(self, change):
+        super().__init__()
+        self.inner, self.change = flat(), change
+
+    def forward(self, x):
+        return self.change(x, self.inner(x[:, :, :10, :10]))
+
+def larger():
+    return flat(432)
+
+def misspelt():
+    return Changed(lambda x, y: torch.argmaximum(y))
+
+def numpy():
+    return lambda x: x.numpy().reshape(len(x), 11)
+
+def few():
+    def change(x, y):
+        assert len(x) <= 16, "Guard failed: x.size()[0] <= 16"
+        return y
+    return Changed(change)
+
+def dictionary():
+    return Changed(lambda x, y: {"out": y, "aux": 0})
+
+def tensor():
+    return Changed(lambda x, y: y)
+
+def pair():
+    return Changed(lambda x, y: (x, y))
+"""
+
+
+@pytest.mark.parametrize("rows", [[], ["--rows", 48]])
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("larger", [], ["images of shape (3, 12, 10): RuntimeError: mat1", "--resize, --crop)"]),
+        ("misspelt", [], ["images of shape (3, 12, 10): AttributeError", "does its code run?"]),
+        ("numpy", [], ["images of shape (3, 12, 10): ValueError: cannot reshape"]),
+        ("dictionary", [], ["dict of 'out' (", "'aux' int", "--output"]),
+        ("dictionary", ["--output", "foo"], ["output 'foo' is no part", "'out' (", "'aux' int"]),
+        ("pair", [], ["out of a tuple of 0 (", "--output"]),
+        ("flat", ["--mean", 1, 2], ["mean and std have 2 values, one a channel"]),
+        ("tensor", ["--output", "logits"], ["a Tensor: leave output out (--output)"]),
+    ],
+)
+def test_a_model_that_fails_is_named_with_the_images_and_a_remedy(
+    files, capsys, name, options, words, rows
+):
+    (files.path / "odd.py").write_text(ODD)
+    spec = f"{files.path / 'odd.py'}:{name}"
+    if name not in ("larger", "misspelt", "numpy"):
+        options = ["--crop", 10, *options]
+    code = run("certify", "folder", "--root", files.root, "--split", "val", "--sigma", 1, "--n", 48,
+               "--n0", 16, "--out", files.out, "--model", spec, *options, *rows)  # fmt: skip
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2 and error.startswith(f"rslib certify: model odd.py:{name}"), error
+    for word in words:
+        assert word in error
+    assert "x must be" not in error and not files.out.exists()
+
+
+def test_a_model_of_few_rows_is_run_on_them(files, capsys):
+    (files.path / "odd.py").write_text(ODD)
+    words = ["certify", "folder", "--root", files.root, "--split", "val", "--sigma", 1, "--n", 48,
+             "--n0", 16, "--quiet", "--model", f"{files.path / 'odd.py'}:few",
+             "--out", files.out]  # fmt: skip
+    assert run(*words, "--rows", 48) == 2
+    error = capsys.readouterr().err
+    assert "model odd.py:few fails on 48 images of shape (3, 12, 10): AssertionError" in error
+    assert "it takes 16 at a time (--rows 16)" in error and not files.out.exists()
+    assert run(*words) == 0
+    assert records.read_certificates(files.out).manifest.plan["rows"] == 16
+
+
+def test_weights_that_were_moved_are_the_same_and_others_are_named_by_their_hash(case, capsys):
+    case.cut()
+    before = records.manifest_path(case.out).read_bytes()
+    moved = case.path / "moved.pt"
+    shutil.copy(case.path / "ckpt.pt", moved)
+    assert case.certify(weights=[moved]) == 0
+    assert records.manifest_path(case.out).read_bytes() == before
+    assert len(records.read_certificates(case.out).rows) == 6
+    torch.save({k: 2 * v for k, v in case.network.state_dict().items()}, moved)
+    case.cut()
+    assert case.certify(weights=[moved]) == 2
+    assert "model.sha256: the file has" in capsys.readouterr().err
 
 
 def test_the_first_seconds_say_what_goes_on(case, capsys, monkeypatch):

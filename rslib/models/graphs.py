@@ -95,8 +95,9 @@ class _Exported(nn.Module):
 
     def __deepcopy__(self, memo: dict) -> nn.Module:
         with _quiet():
-            memo[id(self)] = _Exported(copy.deepcopy(self.program, memo), self.rows)
-        return memo[id(self)].train(self.training)
+            memo[id(self)] = copied = _Exported(copy.deepcopy(self.program, memo), self.rows)
+        copied.training = self.training
+        return copied
 
     def forward(self, x: Tensor):
         return _in_batches(self.program, x, self.rows)
@@ -181,7 +182,7 @@ class _Onnx:
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-            options.log_severity_level = 3  # errors
+            options.log_severity_level = 4  # errors are raised, and need not be printed, too
             self._sessions[threads] = onnxruntime.InferenceSession(
                 str(self.path), options, providers=["CPUExecutionProvider"]
             )

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rslib import _checks, _files
+from rslib import _checks, _files, _modules
 from rslib.models.architectures import MODELS, build
 from rslib.models.code import from_python
 from rslib.models.graphs import from_exported, from_onnx, from_torchscript
@@ -137,7 +137,7 @@ def open(
         raise ValueError(f"weights must not be given with model {spec}, which holds its own")
     base, files, notes = _OPENERS[kind](spec, shape, num_classes)
     if isinstance(base, nn.Module):
-        base = _complete(base.eval(), spec, shape)
+        base = _complete(_modules.in_evaluation_mode(base), spec, shape)
     weights_sha256 = None
     if weights is not None:
         if not isinstance(base, nn.Module):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import pickle
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +131,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
 
 
 def _kind(tensor: Tensor) -> tuple:
-    return tuple(tensor.shape), tensor.is_floating_point(), tensor.is_complex()
+    return tuple(tensor.shape), tensor.layout, tensor.is_floating_point(), tensor.is_complex()
 
 
 def _differ(found: object, wanted: object) -> bool:
@@ -141,15 +143,24 @@ def _differ(found: object, wanted: object) -> bool:
 
 def _in_words(name: str, found: object, wanted: object) -> str:
     one, other = (
-        f"{v.dtype} {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__
+        f"{v.dtype} {tuple(v.shape)}{_layout(v)}" if isinstance(v, Tensor) else type(v).__name__
         for v in (found, wanted)
     )
     return f"{name!r} is {one}, the network needs {other}"
 
 
+def _layout(tensor: Tensor) -> str:
+    """How a tensor that is not dense is stored, in words."""
+    if tensor.layout == torch.strided:
+        return ""
+    return f", stored as {tensor.layout} (save it dense: .to_dense())"
+
+
 def _put(network: nn.Module, state: dict, path: str | Path) -> None:
     """Load what fits, and see that the network then holds it; otherwise it stays as it was."""
     for name, tensor in state.items():
+        if isinstance(tensor, Tensor) and _layout(tensor):
+            raise ValueError(f"{path}: tensor {name!r} is not dense{_layout(tensor)}")
         floats = isinstance(tensor, Tensor) and (tensor.is_floating_point() or tensor.is_complex())
         if floats and not torch.isfinite(tensor).all():
             raise ValueError(f"{path}: tensor {name!r} holds a value that is not finite")
@@ -274,18 +285,37 @@ def _read(path: str | Path) -> dict:
             return _load_tensors(Path(path).read_bytes())
         except _UNREADABLE as error:
             raise ValueError(f"{path}: not a readable safetensors file: {error}") from None
-    unreadable = (RuntimeError, EOFError, LookupError, TypeError, AttributeError, AssertionError)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *_UNREADABLE, *unreadable) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            f"{path}: cannot be read without executing it: {first} (torch.save a network's "
-            "state_dict(), not the network)"
-        ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and what it reads with raise what they like here
+        raise ValueError(f"{path}: {_why_unreadable(error)}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path}: holds a {type(found).__name__}, not a dictionary of tensors")
     return found
+
+
+def _why_unreadable(error: Exception) -> str:
+    """What keeps a checkpoint from being read, in one line; torch's own advises to execute it."""
+    why, said = "no checkpoint of torch.save", str(error)
+    if named := re.search(r"\bGLOBAL ([\w.]+)", said):
+        why = f"holds a {named[1]} beside tensors"
+    elif named := re.search(r"WeightsUnpickler error: (.+)", said):
+        why = named[1].strip()
+    elif not isinstance(error, pickle.UnpicklingError):
+        why = f"{why}, {_one_line(error)}"
+    return (
+        f"cannot be read without executing it: {why} (torch.save a network's state_dict(), not "
+        "the network, and nothing but tensors, numbers and text beside it)"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of an error's text, without what would steer a terminal."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", lines[0]) if lines else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _candidates(found: dict, place: tuple[str, ...] = ()) -> Iterator[_Candidate]:

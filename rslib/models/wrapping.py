@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from rslib._outputs import UnfitError, parts
 
 __all__ = ["wrap"]
 
@@ -124,7 +127,8 @@ class _Scale(nn.Module):
         # Numbers that are broadcast would turn a grey image into a coloured one without a word.
         if self.channels > 1 and not torch.jit.is_tracing():
             if x.dim() != 4 or x.shape[1] != self.channels:
-                raise ValueError(
+                # Of images, the number of channels is; of anything else the image is wrong.
+                raise (UnfitError if x.dim() == 4 else ValueError)(
                     f"mean and std have {self.channels} values, one a channel; a batch of images "
                     f"must be (B, {self.channels}, height, width), got {tuple(x.shape)}"
                 )
@@ -140,13 +144,17 @@ def _part(found: Any, output: str | int | Callable | None) -> object:
     if callable(output):
         return output(found)
     try:
-        if isinstance(output, int) or (isinstance(found, dict) and output in found):
+        if isinstance(output, int) or (isinstance(found, Mapping) and output in found):
             return found[output]
         return getattr(found, output)
     except (AttributeError, LookupError, TypeError):
-        raise ValueError(
-            f"output {output!r} is no part of what the base classifier returns, "
-            f"a {type(found).__name__}"
+        name = type(found).__name__
+        if isinstance(found, (Tensor, np.ndarray)):
+            remedy = f"a {name}: leave output out (--output)"
+        else:
+            remedy = f"a {name} of {parts(found) or 'nothing'}: name one of these (--output)"
+        raise UnfitError(
+            f"output {output!r} is no part of what the base classifier returns, {remedy}"
         ) from None
 
 
