@@ -30,9 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
-from rslib import _files, backends, datasets, models, plans, progress, records
+from rslib import _files, backends, datasets, plans, progress, records
 from rslib.datasets import Dataset
 from rslib.decisions import ABSTAIN, AllSamples, Method, check_alpha, predict_from_counts
 from rslib.engine import Plan
@@ -472,12 +471,11 @@ def _check_model(smoothed: SmoothedClassifier, model: OpenedModel) -> None:
             f"model must be the one that is smoothed, got {model.name}: make the smoothed "
             "classifier of it, by runs.smooth(model, dataset, sigma)"
         )
-    if model.state_sha256 is not None and isinstance(model.network, nn.Module):
-        if models.state_sha256(model.network) != model.state_sha256:
-            raise ValueError(
-                f"model {model.name} is no longer what {model.path} holds: its parameters or "
-                "buffers were changed since it was opened; save them, and open that"
-            )
+    if not model.is_as_opened():
+        raise ValueError(
+            f"model {model.name} is no longer what {model.path} holds: its parameters or buffers "
+            "were changed since it was opened; save them, and open that"
+        )
 
 
 def _as_text(number: Fraction) -> str:

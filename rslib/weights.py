@@ -93,6 +93,17 @@ class OpenedModel:
     wrapping: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_as_opened", self._state())
+
+    def _state(self) -> str | None:
+        network = self.network
+        return models.state_sha256(network) if isinstance(network, nn.Module) else None
+
+    def is_as_opened(self) -> bool:
+        """Whether parameters and buffers are what they were; of a function nothing is known."""
+        return self._state() == vars(self)["_as_opened"]
+
     def described(self, folder: Path) -> records.ModelEntry:
         """What a manifest in a folder says of it."""
         return records.ModelEntry(

@@ -158,7 +158,7 @@ def test_the_model_that_is_written_down_is_the_one_that_is_smoothed(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
         "from torch import nn\ndef build():\n    return nn.Sequential(nn.Flatten(), "
-        "nn.Linear(192, 2))\n"
+        "nn.Linear(16, 2))\n"
     )
 
     def opened(**more):
