@@ -104,6 +104,12 @@ def is_in_training(module: nn.Module) -> bool:
     return any(getattr(part, "training", False) for part in module.modules())
 
 
+def moved(module: nn.Module, *to: Any, **how: Any) -> nn.Module:
+    """The module after its own `to`, which may return nothing where somebody wrote it anew."""
+    module.to(*to, **how)
+    return module
+
+
 def tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, also those that are not saved."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}

@@ -129,10 +129,10 @@ def module_made_ready(
 
     def fresh() -> nn.Module:
         copy, _ = _plain(base, example.device)
-        return copy.to(dtype) if number_type != "float32" else copy
+        return _modules.moved(copy, dtype) if number_type != "float32" else copy
 
     if number_type != "float32" and is_copy:
-        plain = plain.to(dtype)  # another base classifier, and the user's choice
+        plain = _modules.moved(plain, dtype)  # another base classifier, and the user's choice
     before = _modules.attributes(plain)
     generators = GlobalGenerators(example.device)
     try:
@@ -178,7 +178,7 @@ def _plain(base: nn.Module, device: torch.device) -> tuple[nn.Module, bool]:
             ) from error
         return base, False
     if any(tensor.device != device for tensor in _modules.tensors(plain).values()):
-        plain = plain.to(device)
+        plain = _modules.moved(plain, device)
     return plain, True
 
 
@@ -236,7 +236,7 @@ def _reference(
                 raise
             except Exception as error:
                 errors.append(error)
-    if set(types) <= {torch.float32}:
+    if len(types) <= 1:
         raise errors[0]
     raise ValueError(
         f"base must run on inputs in {' or '.join(str(one) for one in tried)}, its tensors are "
@@ -293,7 +293,7 @@ def _cast(ready: Ready, expected: list[Tensor], dtype: torch.dtype) -> Ready | N
         return None
 
     def change(module: nn.Module) -> nn.Module:
-        return module.to(dtype)
+        return _modules.moved(module, dtype)
 
     return _changed(ready, expected, change, ready.example, dtype)
 
@@ -304,7 +304,7 @@ def _channels_last(ready: Ready, expected: list[Tensor]) -> Ready | None:
         return None
 
     def change(module: nn.Module) -> nn.Module:
-        return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return _modules.moved(module, memory_format=torch.channels_last)
 
     example = ready.example.to(memory_format=torch.channels_last)
     return _changed(ready, expected, change, example, ready.dtype)
