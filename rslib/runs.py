@@ -647,8 +647,14 @@ def _redrawn(smoothed: SmoothedClassifier, dataset: Dataset, row: Row) -> list[s
         recorded = getattr(row, name)
         # A run that stopped early took the first draws of the same noise, and a radius that was
         # kept was shown by the first of those that were drawn.
-        drawn = smoothed.counts(dataset.images[row.idx], sum(recorded.values()), purpose, row.idx)
+        n, image = sum(recorded.values()), dataset.images[row.idx]
+        drawn = smoothed.counts(image, n, purpose, row.idx)
         again = {c: k for c, k in enumerate(drawn.tolist()) if k}
         if recorded != again:
-            problems.append(f"idx {row.idx}: {name} counts {recorded}, drawn again: {again}")
+            problem = f"idx {row.idx}: {name} counts {recorded}, drawn again: {again}"
+            if not np.array_equal(drawn, smoothed.counts(image, n, purpose, row.idx)):
+                problem += (
+                    "; once more, others: this base classifier is random, and no replay can tell"
+                )
+            problems.append(problem)
     return problems

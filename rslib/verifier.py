@@ -453,7 +453,7 @@ def _check_model(manifest: Path, claims: _Claims) -> str | None:
         if not claims.model.is_file():
             raise _Wrong(f"{manifest}: model.file: there is no file {str(claims.model)!a}")
         with open(claims.model, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.file_digest(file, hashlib.sha256).hexdigest()
     except (OSError, ValueError) as error:
         raise _Wrong(f"{manifest}: model.file: cannot read it: {str(error)!a}") from None
     if found != claims.sha256:
@@ -623,7 +623,7 @@ def verify_file(
             data = path.read_bytes()
         except OSError as error:
             raise _Wrong(f"{path}: cannot read: {error.strerror}") from None
-        if data.split(b"\n", 1)[0] == _LOG_HEADER:
+        if data.partition(b"\n")[0] == _LOG_HEADER:
             raise _Wrong(f"{path}: cannot be verified: no counts")
         manifest = path.with_suffix(".json")
         try:

@@ -152,6 +152,12 @@ def test_a_random_function_may_be_gone_on_with(tmp_path, model):
         )
         out = tmp_path / "a.tsv"
         assert runs.certify(smooth, pages(), out, model=model, n=100, budget=budget).left == left
+    row = records.read_certificates(out).rows[1]
+    (problem, *_) = runs._redrawn(smooth, pages(), row)
+    assert problem.startswith("idx 1: ") and "this base classifier is random" in problem
+    changed = replace(row, selection={0: 50, 1: 50})
+    (problem, *_) = runs._redrawn(smoothed(), pages(), changed)
+    assert "drawn again" in problem and "random" not in problem
 
 
 def test_the_model_that_is_written_down_is_the_one_that_is_smoothed(tmp_path, monkeypatch):
