@@ -39,7 +39,7 @@ def read_scores(output: object, num_classes: int) -> Tensor:
 
     Raises
     ------
-    UnfitError
+    ValueError
         If it is neither.
 
     Examples
