@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from traceback import walk_tb
 
 import numpy as np
 import torch
@@ -18,6 +19,24 @@ class UnfitError(ValueError):
 
 class BaseFailed(ValueError):
     """A base classifier raised, whatever it was; its error is the cause."""
+
+
+def is_from_base(error: Exception) -> bool:
+    """Whether it came out of a call of the base classifier, not of what is done to prepare one."""
+    names = [
+        (frame.f_globals.get("__name__", ""), frame.f_code.co_name)
+        for frame, _ in walk_tb(error.__traceback__)
+    ]
+    ours = [
+        module.startswith("rslib.") and not module.startswith("rslib.models") for module, _ in names
+    ]
+    below = names[len(ours) - ours[::-1].index(True) :]
+    if not below:
+        return False
+    module, function = below[0]
+    others = ("torch", "numpy", "copy")
+    called = ("_wrapped_call_impl", "forward")  # how a module is called, whoever wrote it
+    return function in called or module.split(".")[0] not in others
 
 
 def read_scores(output: object, num_classes: int) -> Tensor:

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from rslib._outputs import BaseFailed, UnfitError
+from rslib._outputs import BaseFailed, UnfitError, is_from_base
 from rslib.backends import BACKENDS, device_type, number_type, offered
 from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, Purpose
-from rslib.scheduling import is_from_base
 
 __all__ = ["default_plan", "fastest_plan", "fewer_rows"]
 

@@ -11,19 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from traceback import walk_tb
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rslib import sequential
-from rslib._outputs import BaseFailed, UnfitError
+from rslib._outputs import BaseFailed, UnfitError, is_from_base
 from rslib.decisions import Rule
 from rslib.engine import Engine
 from rslib.noise import NoiseStream, Purpose
 
-__all__ = ["Example", "count_all", "count_until_stopped", "is_from_base", "naming_x"]
+__all__ = ["Example", "count_all", "count_until_stopped", "naming_x"]
 
 # A group that shares forward passes fills this many: little of the last one is lost.
 _PASSES_SHARED = 8
@@ -72,24 +71,6 @@ def naming_x(shape: tuple[int, ...]) -> Iterator[None]:
             "x must be one example, without a batch axis, that base takes, got one of shape "
             f"{tuple(shape)}, on whose copies it raised {type(error).__name__}: {error}"
         ) from error
-
-
-def is_from_base(error: Exception) -> bool:
-    """Whether it came out of a call of the base classifier, not of what is done to prepare one."""
-    names = [
-        (frame.f_globals.get("__name__", ""), frame.f_code.co_name)
-        for frame, _ in walk_tb(error.__traceback__)
-    ]
-    ours = [
-        module.startswith("rslib.") and not module.startswith("rslib.models") for module, _ in names
-    ]
-    below = names[len(ours) - ours[::-1].index(True) :]
-    if not below:
-        return False
-    module, function = below[0]
-    others = ("torch", "numpy", "copy")
-    called = ("_wrapped_call_impl", "forward")  # how a module is called, whoever wrote it
-    return function in called or module.split(".")[0] not in others
 
 
 def count_all(
