@@ -130,6 +130,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = tables(options.repeats, options.device, options.quick)
     if options.only and options.only not in chosen:
         parser.error(f"argument --only: no table {options.only!r}; there are {', '.join(chosen)}")
+    if options.only and not out.exists():
+        parser.error(f"argument --only: there is no file {out} to put it in: measure all first")
     facts = manifest(options)
     print(f"{facts['machine']}, one thread, load {shown(facts['load_at_start'])}, medians of")
     print(f"{options.repeats} interleaved repeats; {facts['versions']}")

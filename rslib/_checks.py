@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -56,6 +57,23 @@ def shown(value: object) -> str:
     """
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def first_line(error: BaseException | None, named: bool = False) -> str:
+    r"""The first line of an error's text, without what would steer a terminal.
+
+    ``named`` puts its type before it; an error without a text is its type alone.
+
+    >>> error = OSError("\n\x1b[1mno\x1b[0m disk\nat all")
+    >>> first_line(error), first_line(error, named=True)
+    ('no disk', 'OSError: no disk')
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = type(error).__name__
+    if not lines:
+        return kind
+    text = re.sub(r"\x1b\[[0-9;]*m", "", lines[0])
+    return f"{kind}: {text}" if named else text
 
 
 def array(

@@ -30,7 +30,7 @@ def is_from_base(error: Exception) -> bool:
     ours = [
         module.startswith("rslib.") and not module.startswith("rslib.models") for module, _ in names
     ]
-    below = names[len(ours) - ours[::-1].index(True) :]
+    below = names[len(ours) - ours[::-1].index(True) :] if any(ours) else []
     if not below:
         return False
     module, function = below[0]

@@ -254,17 +254,13 @@ def _check_forgets(ready: Ready, expected: list[Tensor], fresh: Callable[[], nn.
     Fresh copies of it are asked another batch first. What differs is kept from there, if each copy
     gives the same twice: randomness would not.
     """
+
+    def same(one: Tensor, another: Tensor) -> bool:
+        return _probes.agree([one], [another], ready.dtype)
+
     for probe, once in zip(_probes.probes(ready.example)[1:], expected[1:], strict=True):
-        module = fresh()
-
-        def run(batch: Tensor, of: nn.Module = module) -> object:
-            return of(batch.to(ready.dtype))
-
-        other = replace(ready, run=run)
-
-        def same(one: Tensor, another: Tensor) -> bool:
-            return _probes.agree([one], [another], ready.dtype)
-
+        other = _as_it_is(fresh(), ready.example, ready.num_classes, ready.dtype, is_copy=True)
+        other = replace(other, mode=ready.mode)
         first = other.probed(probe)
         if (
             not same(once, first)

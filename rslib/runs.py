@@ -29,8 +29,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rslib import _files, backends, datasets, plans, progress, records
 from rslib.datasets import Dataset
 from rslib.decisions import ABSTAIN, AllSamples, Method, check_alpha, predict_from_counts
@@ -193,10 +191,6 @@ def smooth(
 
 
 # ------------------------------------------------------------------------------------ predicting
-
-
-# The share of an earlier row's answers that may be others: by rounding, and by chance.
-_OTHER_ANSWERS, _OTHER_RANDOM_ANSWERS = 0.02, 0.4
 
 
 @dataclass(frozen=True)
@@ -373,6 +367,10 @@ def certify(
     return Outcome(out, done, len(writer.todo) - done, writer.already_done)
 
 
+# The share of an earlier row's answers that may be others: by rounding, and by chance.
+_OTHER_ANSWERS, _OTHER_RANDOM_ANSWERS = 0.02, 0.4
+
+
 def _check_answers(smoothed: SmoothedClassifier, dataset: Dataset, row: Row, out: Path) -> None:
     """Refuse to go on where an earlier row's answers are not those of what is smoothed now.
 
@@ -382,26 +380,29 @@ def _check_answers(smoothed: SmoothedClassifier, dataset: Dataset, row: Row, out
     """
     n0 = sum(row.selection.values())
 
-    def differing() -> float:
-        drawn = smoothed.counts(dataset.images[row.idx], n0, Purpose.SELECTION, row.idx)
-        recorded = np.zeros_like(drawn)
-        for label, count in row.selection.items():
-            recorded[label] = count
-        answers.append(drawn)
-        return np.abs(drawn - recorded).sum() / (2 * n0)
+    def drawn() -> dict[int, int]:
+        image = dataset.images[row.idx]
+        return _seen(smoothed.counts(image, n0, Purpose.SELECTION, row.idx))
 
-    answers: list[np.ndarray] = []
-    if differing() <= _OTHER_ANSWERS:
+    def differing(found: Mapping[int, int]) -> float:
+        shared = sum(min(k, row.selection.get(label, 0)) for label, k in found.items())
+        return (n0 - shared) / n0
+
+    first = drawn()
+    if differing(first) <= _OTHER_ANSWERS:
         return
-    share = differing()
-    is_random = not np.array_equal(answers[0], answers[1])
-    if share > (_OTHER_RANDOM_ANSWERS if is_random else _OTHER_ANSWERS):
-        found = {label: k for label, k in enumerate(answers[-1].tolist()) if k}
+    second = drawn()
+    if differing(second) > (_OTHER_ANSWERS if first == second else _OTHER_RANDOM_ANSWERS):
         raise RecordError(
             f"{out}: the answers of example {row.idx} are {row.selection}, but under the same "
-            f"noise this base classifier gives {found}: the run was begun with another function; "
+            f"noise this base classifier gives {second}: the run was begun with another function; "
             "name another file for this one"
         )
+
+
+def _seen(counts: Iterable[int]) -> dict[int, int]:
+    """The counts that are not zero, by class, as a row has them."""
+    return {label: int(k) for label, k in enumerate(counts) if k}
 
 
 class _Clock:
@@ -494,8 +495,8 @@ def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: flo
         radius=Decimal(f"{certificate.radius:.6f}"),
         correct=certificate.label == label,
         time=seconds,
-        selection={c: k for c, k in enumerate(certificate.selection_counts) if k},
-        estimation={c: k for c, k in enumerate(certificate.counts) if k},
+        selection=_seen(certificate.selection_counts),
+        estimation=_seen(certificate.counts),
         drawn=samples if samples > counted else None,
     )
 
@@ -648,11 +649,10 @@ def _redrawn(smoothed: SmoothedClassifier, dataset: Dataset, row: Row) -> list[s
         # A run that stopped early took the first draws of the same noise, and a radius that was
         # kept was shown by the first of those that were drawn.
         n, image = sum(recorded.values()), dataset.images[row.idx]
-        drawn = smoothed.counts(image, n, purpose, row.idx)
-        again = {c: k for c, k in enumerate(drawn.tolist()) if k}
+        again = _seen(smoothed.counts(image, n, purpose, row.idx))
         if recorded != again:
             problem = f"idx {row.idx}: {name} counts {recorded}, drawn again: {again}"
-            if not np.array_equal(drawn, smoothed.counts(image, n, purpose, row.idx)):
+            if _seen(smoothed.counts(image, n, purpose, row.idx)) != again:
                 problem += (
                     "; once more, others: this base classifier is random, and no replay can tell"
                 )

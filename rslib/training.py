@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rslib import _files
+from rslib import _checks, _files
 from rslib.datasets import Dataset
 
 __all__ = ["OPTIMISERS", "RECIPES", "consistency_loss", "shift_and_flip", "train"]
@@ -462,7 +462,7 @@ def _resume(path: Path, training: _Training) -> list[dict]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         found, log = dict(state["run"]), list(state["log"])
     except unreadable as error:
-        raise ValueError(f"checkpoint {path} cannot be read: {_first_line(error)}") from None
+        raise ValueError(f"checkpoint {path} cannot be read: {_checks.first_line(error)}") from None
     run = training.run
     for name in sorted(run.keys() | found.keys()):
         if run.get(name) != found.get(name):
@@ -476,14 +476,10 @@ def _resume(path: Path, training: _Training) -> list[dict]:
         training.schedule.load_state_dict(state["schedule"])
         training.generator.set_state(state["generator"])
     except unreadable as error:
-        raise ValueError(f"checkpoint {path} cannot be read: {_first_line(error)}") from None
+        raise ValueError(f"checkpoint {path} cannot be read: {_checks.first_line(error)}") from None
     return log
 
 
 def _write_log(path: str | os.PathLike, log: list[dict]) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in log).encode()
     _files.replace(path, lambda file: file.write(lines))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

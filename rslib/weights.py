@@ -300,6 +300,11 @@ def open_again(
     return found
 
 
+_CHECK_SHAPE = (
+    ": is it made for images of this shape (--channels, --resize, --crop), and does its code run?"
+)
+
+
 @contextmanager
 def naming(model: OpenedModel, dataset: Dataset, plan: Plan | None = None) -> Iterator[None]:
     """Errors of a model that is run say which model, on which images, and what to look at.
@@ -325,21 +330,11 @@ def naming(model: OpenedModel, dataset: Dataset, plan: Plan | None = None) -> It
         if plan is not None:
             found = fewer_rows(model.network, dataset.num_classes, dataset.shape, plan)
         many = "" if plan is None else f"{plan.rows} "
+        why = _checks.first_line(cause, named=True)
         raise ValueError(
-            f"model {model.name} fails on {many}images of shape {dataset.shape}: {_in_line(cause)}"
+            f"model {model.name} fails on {many}images of shape {dataset.shape}: {why}"
             + (_CHECK_SHAPE if found is None else f": it takes {found} at a time (--rows {found})")
         ) from cause
-
-
-_CHECK_SHAPE = (
-    ": is it made for images of this shape (--channels, --resize, --crop), and does its code run?"
-)
-
-
-def _in_line(error: BaseException | None) -> str:
-    """An error's type, and the first line of its text."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def check_same(described: records.ModelEntry, found: OpenedModel, folder: Path) -> None:
@@ -379,8 +374,9 @@ def classes_of(network: Callable, shape: tuple[int, ...]) -> int:
         with torch.no_grad():
             output = network(torch.zeros(2, *shape))
     except Exception as error:
+        why = _checks.first_line(error, named=True)
         raise ValueError(
-            f"the model fails on images of shape {shape}: {_in_line(error)}{_CHECK_SHAPE}"
+            f"the model fails on images of shape {shape}: {why}{_CHECK_SHAPE}"
         ) from error
     scores: Tensor | None = _outputs.as_tensor(output)
     if scores is None or scores.dim() != 2 or scores.shape[1] < 2:

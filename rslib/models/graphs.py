@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rslib import _files, quantization
+from rslib._checks import first_line
 
 __all__ = ["from_exported", "from_onnx", "from_torchscript"]
 
@@ -27,7 +28,7 @@ def from_torchscript(spec: str, shape: tuple[int, ...], num_classes: int | None)
             module = torch.jit.load(spec, map_location="cpu")
         except (RuntimeError, ValueError, OSError) as error:
             raise ValueError(
-                f"model {spec}: not a TorchScript file: {_first_line(error)} (is it a checkpoint? "
+                f"model {spec}: not a TorchScript file: {first_line(error)} (is it a checkpoint? "
                 "Name the architecture as model, and the file as weights)"
             ) from None
     return module, {Path(spec).name: _files.sha256(spec)}, ()
@@ -41,7 +42,7 @@ def from_exported(spec: str, shape: tuple[int, ...], num_classes: int | None):
             module = program.module()
         except Exception as error:  # torch raises what it likes here
             raise ValueError(
-                f"model {spec}: not an exported program: {_first_line(error)}"
+                f"model {spec}: not an exported program: {first_line(error)}"
             ) from None
     inputs = set(program.graph_signature.user_inputs)
     sizes = [
@@ -75,10 +76,10 @@ def _refuse_code(spec: str) -> None:
                         torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"model {spec}: cannot be read without executing it: {_first_line(error)}"
+            f"model {spec}: cannot be read without executing it: {first_line(error)}"
         ) from None
     except (zipfile.BadZipFile, OSError, KeyError, TypeError, RuntimeError, EOFError) as error:
-        raise ValueError(f"model {spec}: not an exported program: {_first_line(error)}") from None
+        raise ValueError(f"model {spec}: not an exported program: {first_line(error)}") from None
 
 
 class _Exported(nn.Module):
@@ -111,11 +112,6 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__
-
-
 def from_onnx(spec: str, shape: tuple[int, ...], num_classes: int | None):
     try:
         import onnx
@@ -129,7 +125,7 @@ def from_onnx(spec: str, shape: tuple[int, ...], num_classes: int | None):
         model = onnx.load(spec, load_external_data=False)
         base = _Onnx(path.resolve())
     except Exception as error:  # protobuf's and the runtime's have no common parent
-        raise ValueError(f"model {spec}: not a usable ONNX file: {_first_line(error)}") from None
+        raise ValueError(f"model {spec}: not a usable ONNX file: {first_line(error)}") from None
     quantization.check_static(model, f"model {spec}")
     if quantization.is_quantized(model):
         base.number_type = "int8"

@@ -22,7 +22,7 @@ from safetensors.torch import load as _load_tensors
 from safetensors.torch import save as _save_tensors
 from torch import Tensor, nn
 
-from rslib import _files
+from rslib import _checks, _files
 
 __all__ = ["fit_weights", "load_weights", "save_weights", "state_sha256"]
 
@@ -304,18 +304,11 @@ def _why_unreadable(error: Exception) -> str:
     elif named := re.search(r"WeightsUnpickler error: (.+)", said):
         why = named[1].strip()
     elif not isinstance(error, pickle.UnpicklingError):
-        why = f"{why}, {_one_line(error)}"
+        why = f"{why}, {_checks.first_line(error, named=True)}"
     return (
         f"cannot be read without executing it: {why} (torch.save a network's state_dict(), not "
         "the network, and nothing but tensors, numbers and text beside it)"
     )
-
-
-def _one_line(error: Exception) -> str:
-    """The first line of an error's text, without what would steer a terminal."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    text = re.sub(r"\x1b\[[0-9;]*m", "", lines[0]) if lines else ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _candidates(found: dict, place: tuple[str, ...] = ()) -> Iterator[_Candidate]:
