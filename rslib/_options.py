@@ -232,6 +232,11 @@ def _train(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seed", type=_seed, default=0, help="fixes every draw (default 0)")
     added.add_argument("--model", default="cnn", help="mlp, cnn, resnet20, ... (default cnn)")
     added.add_argument(
+        "--start",
+        metavar="WEIGHTS",
+        help="a .safetensors of this model that `train` wrote, to begin with",
+    )
+    added.add_argument(
         "--recipe",
         choices=("digits", "sgd", "evening"),
         default="digits",

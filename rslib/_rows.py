@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -78,3 +79,8 @@ class CertificateFile:
     def complete(self) -> bool:
         """Whether every example of the manifest has its row (False without a manifest)."""
         return self.manifest is not None and not self.missing
+
+
+def seen(counts: Iterable[int]) -> dict[int, int]:
+    """The counts that are not zero, by class, as a row has them."""
+    return {label: int(k) for label, k in enumerate(counts) if k}

@@ -131,6 +131,7 @@ def _train(options: argparse.Namespace) -> int:
         out,
         options.sigma,
         model=options.model,
+        start=options.start,
         recipe=options.recipe,
         changes={name: getattr(options, name) for name in HYPERPARAMETERS},
         seed=options.seed,

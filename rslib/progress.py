@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-__all__ = ["announce", "bar", "watch"]
+__all__ = ["announce", "bar", "quietly", "watch"]
 
 
 # Seconds: what is done sooner needs no bar, and leaves no trace in a notebook.
@@ -46,6 +46,16 @@ def bar(total: int, unit: str, hide: bool = False) -> tqdm:
 def _is_seen() -> bool:
     """Whether somebody looks on who could wonder what goes on."""
     return "CI" not in os.environ and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+
+
+def quietly(text: str) -> None:
+    """What is said where nobody asked to be told: nothing.
+
+    Parameters
+    ----------
+    text : str
+        A line.
+    """
 
 
 def announce(text: str) -> None:

@@ -46,12 +46,15 @@ from fractions import Fraction
 from functools import cache, cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_args, get_origin, get_type_hints
 
 from rslib import _files, logs
 from rslib._checks import shown as _shown
 from rslib._rows import CertificateFile, RecordError, Row
 from rslib.decisions import Method, read_method
+
+if TYPE_CHECKING:
+    from rslib.datasets import Dataset
 
 try:
     import fcntl
@@ -330,6 +333,23 @@ class DatasetEntry(_Object):
     crop: Annotated[int | None, _PIXELS] = None
     class_names: Annotated[tuple[str, ...] | None, _NAMES] = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: "Dataset") -> Self:
+        """What there is to say of a data set."""
+        reading = dataset.reading
+        return cls(
+            name=dataset.name,
+            split=dataset.split,
+            step=str(dataset.step),
+            shape=dataset.shape,
+            num_classes=dataset.num_classes,
+            size=len(dataset),
+            channels=reading.channels if reading else None,
+            resize=reading.resize if reading else None,
+            crop=reading.crop if reading else None,
+            class_names=dataset.class_names,
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -20,35 +20,25 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rslib import _files, backends, datasets, plans, progress, records
+from rslib import _files, backends, progress, records
+from rslib._rows import seen
 from rslib.datasets import Dataset
 from rslib.decisions import ABSTAIN, AllSamples, Method, check_alpha, predict_from_counts
-from rslib.engine import Plan
 from rslib.noise import Purpose
-from rslib.records import Manifest, RecordError, Row
+from rslib.opened import OpenedModel, begun, choose_plan, classes_of, open_model, smooth
+from rslib.records import DatasetEntry, Manifest, RecordError, Row
+from rslib.replay import Replay, replay
 from rslib.sharding import ShardedWriter, Team
 from rslib.smoothing import SmoothedClassifier
-from rslib.weights import (
-    OpenedModel,
-    check_same,
-    classes_of,
-    describe,
-    examples_sha256,
-    naming,
-    open_again,
-    open_model,
-    quantize,
-    train,
-)
+from rslib.weights import quantize, train
 
 if TYPE_CHECKING:
     from rslib.decisions import Certificate, Decision
@@ -69,125 +59,6 @@ __all__ = [
     "smooth",
     "train",
 ]
-
-
-def _quietly(text: str) -> None:
-    """What is said where nobody asked to be told."""
-
-
-# ------------------------------------------------------------------------ the smoothed classifier
-
-
-def begun(out: str | os.PathLike) -> Manifest | None:
-    """The manifest of a run that was begun, None where there is none.
-
-    Raises
-    ------
-    RecordError
-        If there is one that cannot be read.
-    """
-    beside = records.manifest_path(out)
-    return Manifest.read(beside) if beside.exists() else None
-
-
-def choose_plan(
-    model: OpenedModel,
-    dataset: Dataset,
-    *,
-    rows: int | None = None,
-    backend: str | None = None,
-    dtype: str | None = None,
-    threads: int = 1,
-    device: str = "cpu",
-    earlier: Manifest | None = None,
-    say: Callable[[str], None] = _quietly,
-) -> Plan:
-    """How the network is to be run: as the run was begun, as asked, or as fast as can be.
-
-    Parameters
-    ----------
-    model, dataset
-        The network, and images of the shape that it will be run on.
-    rows, backend, dtype : optional
-        As in `rslib.engine.Plan`, to be kept. Where ``rows`` is not given the plans are timed,
-        which takes seconds to minutes.
-    threads, device
-        As in `rslib.engine.Plan`.
-    earlier : Manifest, optional
-        Of the run that is gone on with: its plan is kept, or the counts would differ.
-    say : callable
-        Is given a line before the timing begins, and one after it.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    ValueError
-        If the earlier run has another plan than the one asked for; or for an argument out of range.
-    """
-    asked: dict[str, Any] = {"rows": rows, "backend": backend, "dtype": dtype}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    if earlier is not None:
-        plan = Plan.from_dict(earlier.plan)
-        for name, value in asked.items():
-            if value != getattr(plan, name):
-                begun_with = getattr(plan, name)
-                raise ValueError(f"{name} {value}: the file was begun with {begun_with}")
-        return plan
-    network, shape = model.network, dataset.shape
-    kept: dict[str, Any] = {
-        "device": device,
-        "threads": threads,
-        "dtype": dtype or "float32",
-    }
-    plan = plans.default_plan(network, shape, **kept)
-    if rows is None:
-        say("Choosing the fastest way to run the network here; this may take a minute.")
-        with naming(model, dataset):
-            plan = plans.fastest_plan(network, dataset.num_classes, shape, **kept)
-        say(f"It is {plan.backend}, {plan.rows} noisy copies in a forward pass.")
-    return replace(plan, **asked)
-
-
-def smooth(
-    model: OpenedModel,
-    dataset: Dataset,
-    sigma: float | str | Fraction,
-    *,
-    noise: str = "grid",
-    seed: int | None = None,
-    plan: Plan | None = None,
-    earlier: Manifest | None = None,
-) -> SmoothedClassifier:
-    """The model, smoothed on the grid of the data set.
-
-    Parameters
-    ----------
-    model, dataset
-        As `open_model` and `rslib.datasets.load` give them.
-    sigma, noise, seed, plan
-        As for `rslib.smoothing.SmoothedClassifier`. A seed that is not given is drawn fresh from
-        the operating system: nobody can have chosen the network or the images in sight of its
-        noise.
-    earlier : Manifest, optional
-        Of the run that is gone on with, see `begun`: its seed and its plan are taken where none
-        are given.
-
-    Returns
-    -------
-    SmoothedClassifier
-    """
-    if earlier is not None:
-        seed = earlier.seed if seed is None else seed
-        plan = Plan.from_dict(earlier.plan) if plan is None else plan
-    smoothed = SmoothedClassifier(
-        model.network, dataset.num_classes, sigma, dataset.step, noise=noise, seed=seed, plan=plan
-    )
-    with naming(model, dataset, smoothed.plan):
-        smoothed.engine(dataset.shape)  # made ready once, here where its errors can name the model
-    return smoothed
 
 
 # ------------------------------------------------------------------------------------ predicting
@@ -291,7 +162,7 @@ def certify(
     budget: float | None = None,
     team: Team | None = None,
     on_row: Callable[[Row], None] | None = None,
-    say: Callable[[str], None] = _quietly,
+    say: Callable[[str], None] = progress.quietly,
 ) -> Outcome:
     """Certify examples into a file; where the file is there, go on where it stopped.
 
@@ -382,7 +253,7 @@ def _check_answers(smoothed: SmoothedClassifier, dataset: Dataset, row: Row, out
 
     def drawn() -> dict[int, int]:
         image = dataset.images[row.idx]
-        return _seen(smoothed.counts(image, n0, Purpose.SELECTION, row.idx))
+        return seen(smoothed.counts(image, n0, Purpose.SELECTION, row.idx))
 
     def differing(found: Mapping[int, int]) -> float:
         shared = sum(min(k, row.selection.get(label, 0)) for label, k in found.items())
@@ -398,11 +269,6 @@ def _check_answers(smoothed: SmoothedClassifier, dataset: Dataset, row: Row, out
             f"noise this base classifier gives {second}: the run was begun with another function; "
             "name another file for this one"
         )
-
-
-def _seen(counts: Iterable[int]) -> dict[int, int]:
-    """The counts that are not zero, by class, as a row has them."""
-    return {label: int(k) for label, k in enumerate(counts) if k}
 
 
 class _Clock:
@@ -444,7 +310,7 @@ def _manifest(
         raise ValueError(f"sigma must be the classifier's, {smoothed.sigma}, got {sigma!r}")
     step, dimension = smoothed.noise.step, math.prod(dataset.shape)
     return Manifest(
-        dataset=describe(dataset),
+        dataset=DatasetEntry.of(dataset),
         indices=tuple(indices),
         model=model.described(out.parent),
         sigma=sigma,
@@ -458,7 +324,7 @@ def _manifest(
         ),
         seed=smoothed.seed,
         plan=smoothed.engine(dataset.shape).plan.to_dict(),
-        examples_sha256=examples_sha256(dataset, indices),
+        examples_sha256=dataset.digest(indices),
         files=dataset.files and tuple(dataset.files[idx] for idx in indices),
         **method.to_fields(),
         **_files.provenance(command, smoothed.device, backends.PACKAGES),
@@ -495,166 +361,7 @@ def _row(idx: int, certificate: Certificate | Decision, label: int, seconds: flo
         radius=Decimal(f"{certificate.radius:.6f}"),
         correct=certificate.label == label,
         time=seconds,
-        selection=_seen(certificate.selection_counts),
-        estimation=_seen(certificate.counts),
+        selection=seen(certificate.selection_counts),
+        estimation=seen(certificate.counts),
         drawn=samples if samples > counted else None,
     )
-
-
-# --------------------------------------------------------------------------------- drawing again
-
-
-@dataclass(frozen=True)
-class Replay:
-    """What drawing rows again has shown.
-
-    Attributes
-    ----------
-    path : Path
-        The certificate file.
-    indices : tuple of int
-        Examples whose noise was drawn again; () where the data set is not the file's.
-    problems : list of str
-        What is not as the file says, each with its file; empty if all is.
-    """
-
-    path: Path
-    indices: tuple[int, ...]
-    problems: list[str]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no problem."""
-        return not self.problems
-
-    def __str__(self) -> str:
-        listed = " ".join(map(str, self.indices))
-        verdict = "identical" if self.ok else "NOT identical"
-        return f"{self.path}: {verdict} counts when drawn again: {listed}"
-
-
-def replay(
-    path: str | os.PathLike,
-    rows: int,
-    root: str | os.PathLike | None = None,
-    seed: int | None = None,
-    *,
-    model: OpenedModel | str | None = None,
-    weights: str | os.PathLike | None = None,
-    dataset: Dataset | None = None,
-) -> Replay:
-    """Draw the noise of a few rows again, run the network, and compare the counts.
-
-    The rows are chosen by the operating system's random numbers: whoever made counts up cannot know
-    which will be looked at. The examples' pixels and labels have to be those that the manifest
-    names by their hash; the labels of all rows are compared, too.
-
-    Parameters
-    ----------
-    path : path
-        A certificate file. What is not given is taken from its manifest.
-    rows : int
-        How many; all if the file has fewer.
-    root : path, optional
-        Folder of the data set.
-    seed : int, optional
-        What the file's seed is thought to be; default: what its manifest says.
-    model : OpenedModel or str, optional
-        The base classifier, or what it is called, as for `open_model`: needed where it is none of
-        `rslib.models.MODELS`, for what a manifest names is never executed. Its hashes have to be
-        those of the manifest.
-    weights : path, optional
-        Default: the file that the manifest names.
-    dataset : Dataset, optional
-        Default: as the manifest says it, from ``root``.
-
-    Returns
-    -------
-    Replay
-
-    Raises
-    ------
-    ValueError
-        If a file, the data set or the model cannot be read, or the model is not the file's.
-    """
-    file = records.read_certificates(path)
-    manifest, where = file.manifest, file.path
-    if manifest is None:
-        raise ValueError(f"{where}: a log without counts cannot be drawn again")
-    if seed not in (None, manifest.seed):
-        raise ValueError(f"seed must be the file's, {manifest.seed}, got {seed}")
-    if dataset is None:
-        dataset = _dataset_of(manifest.dataset, root)
-    if other := manifest.dataset.difference(describe(dataset)):
-        name, before, now = other
-        words = f"{where}: its data set is another: {name} is {before}, at hand it is {now}"
-        return Replay(where, (), [words])
-    if manifest.examples_sha256:
-        found = examples_sha256(dataset, manifest.indices)
-        if found != manifest.examples_sha256:
-            words = f"{manifest.examples_sha256}, those at hand {found}"
-            return Replay(where, (), [f"{where}: the SHA-256 of its examples is {words}"])
-    problems = [
-        f"{where}: idx {row.idx}: label {row.label}, is {dataset.labels[row.idx]}"
-        for row in file.rows
-        if row.label != dataset.labels[row.idx]
-    ]
-    smoothed = _as_certified(manifest, where.parent, dataset, model, weights)
-    chosen = random.SystemRandom().sample(file.rows, min(rows, len(file.rows)))
-    with progress.bar(len(chosen), "images") as bar:
-        for row in chosen:
-            problems += [f"{where}: {words}" for words in _redrawn(smoothed, dataset, row)]
-            bar.update()
-    return Replay(where, tuple(row.idx for row in chosen), problems)
-
-
-def _dataset_of(described: records.DatasetEntry, root: str | os.PathLike | None) -> Dataset:
-    """The data set that a manifest describes."""
-    reading = {name: getattr(described, name) for name in ("channels", "resize", "crop")}
-    return datasets.load(
-        described.name, described.split, root, **reading if described.name == "folder" else {}
-    )
-
-
-def _as_certified(
-    manifest: Manifest,
-    folder: Path,
-    dataset: Dataset,
-    model: OpenedModel | str | None = None,
-    weights: str | os.PathLike | None = None,
-) -> SmoothedClassifier:
-    """The smoothed classifier of a certificate file that lies in a folder."""
-    if not isinstance(model, OpenedModel):
-        model = open_again(
-            manifest.model, folder, dataset.shape, dataset.num_classes, model, weights
-        )
-    check_same(manifest.model, model, folder)
-    if manifest.noise.step is not None:
-        dataset = replace(dataset, step=Fraction(manifest.noise.step))
-    return smooth(
-        model,
-        dataset,
-        manifest.sigma,
-        noise=manifest.noise.kind,
-        seed=manifest.seed,
-        plan=Plan.from_dict(manifest.plan),
-    )
-
-
-def _redrawn(smoothed: SmoothedClassifier, dataset: Dataset, row: Row) -> list[str]:
-    """In what a row's counts differ from those that its noise, drawn again, gives."""
-    problems = []
-    for name, purpose in (("selection", Purpose.SELECTION), ("estimation", Purpose.ESTIMATION)):
-        recorded = getattr(row, name)
-        # A run that stopped early took the first draws of the same noise, and a radius that was
-        # kept was shown by the first of those that were drawn.
-        n, image = sum(recorded.values()), dataset.images[row.idx]
-        again = _seen(smoothed.counts(image, n, purpose, row.idx))
-        if recorded != again:
-            problem = f"idx {row.idx}: {name} counts {recorded}, drawn again: {again}"
-            if _seen(smoothed.counts(image, n, purpose, row.idx)) != again:
-                problem += (
-                    "; once more, others: this base classifier is random, and no replay can tell"
-                )
-            problems.append(problem)
-    return problems

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rslib import _checks, _files
+from rslib import _checks, _files, models
 from rslib.datasets import Dataset
 
 __all__ = ["OPTIMISERS", "RECIPES", "consistency_loss", "shift_and_flip", "train"]
@@ -320,6 +320,7 @@ class _Training:
         self._images = torch.from_numpy(dataset.images).to(self._device)
         self._labels = torch.from_numpy(dataset.labels).to(self._device)
         self.generator = torch.Generator(self._device).manual_seed(recipe.seed)
+        self._first_weights = models.state_sha256(network)
         steps = len(dataset) // recipe.batch_size
         rest = recipe.compiled == "no" and len(dataset) % recipe.batch_size > 0
         self._steps = steps + rest
@@ -394,7 +395,7 @@ class _Training:
             **asdict(self.recipe),
             "device": self._device.type,
             "data": _fingerprint(images, self._dataset.labels),
-            "network": _shapes(self.network),
+            "network": self._first_weights,
         }
 
     def state(self, log: list[dict]) -> dict:
@@ -446,11 +447,6 @@ def _fingerprint(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _shapes(network: nn.Module) -> str:
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    return hashlib.sha256(repr(shapes).encode()).hexdigest()
 
 
 def _resume(path: Path, training: _Training) -> list[dict]:

@@ -13,6 +13,8 @@ import types
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 import rslib
 from rslib import _files, cli, records, runs, verifier
@@ -58,6 +60,22 @@ def test_train_writes_weights_with_a_manifest(weights):
     assert manifest["format"] == "rslib-model/1" and manifest["sigma"] == "0.25"
     assert manifest["training"]["epochs"] == 3 and manifest["command"].startswith("rslib train")
     assert manifest["training"]["final"]["noisy_accuracy"] > 0.3
+
+
+def test_train_begins_with_given_weights_and_says_which(weights, tmp_path, capsys):
+    out = tmp_path / "next" / "sigma_0.5.safetensors"
+    more = ["train", "digits", "--sigma", "0.5", "--epochs", "1", "--out", str(out)]
+    more += ["--learning-rate", "1e-12", "--model"]
+    assert cli.main([*more, "mlp", "--start", str(weights)]) == 0
+    training_of = records.read_manifest(out.with_suffix(".json"))["training"]
+    assert training_of["start"]["sha256"] == _files.sha256(weights)
+    assert (out.parent / training_of["start"]["file"]).resolve() == weights.resolve()
+    one, two = (safetensors.torch.load_file(path) for path in (weights, out))
+    assert all(torch.allclose(one[name], two[name], atol=1e-9) for name in one)
+    assert cli.main([*more, "cnn", "--overwrite", "--start", str(weights)]) == 2
+    assert f"start must be weights of cnn, got {weights}, of mlp" in capsys.readouterr().err
+    assert cli.main([*more, "mlp", "--overwrite", "--start", "no.safetensors"]) == 2
+    assert "no.safetensors: no such file" in capsys.readouterr().err
 
 
 def test_train_does_not_overwrite(weights, capsys):

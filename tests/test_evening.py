@@ -27,12 +27,20 @@ def test_each_step_is_a_command_that_rslib_takes(capsys):
 
 
 def test_the_better_training_has_folders_of_its_own(capsys):
-    given = ["--sigma", "0.5", "--consistency", "10", "--epochs", "24"]
+    given = ["--sigma", "0.5", "--consistency", "10", "--epochs", "4"]
     train, quantize, certify = shown(capsys, *given)
     options = cli._parser().parse_args(train)
-    assert (options.consistency, options.epochs) == (10, 24)
+    assert (options.consistency, options.epochs) == (10, 4)
     assert all("wide-consistency/sigma_0.5" in step[-1] for step in (train, quantize, certify))
     assert not any("consistency" in word for step in shown(capsys) for word in step)
+
+
+def test_the_first_network_begins_at_random_and_the_others_with_its_weights(capsys):
+    steps = [cli._parser().parse_args(step) for step in shown(capsys)[::3]]
+    steps += [cli._parser().parse_args(shown(capsys, "--sigma", "0.5", "--consistency", "9")[0])]
+    assert [step.sigma for step in steps] == ["0.5", "0.25", "1.0", "0.5"]
+    assert [step.start for step in steps] == [None, *[steps[0].out] * 3]
+    assert [(step.epochs, step.learning_rate) for step in steps] == [(None, None), *[(6, 0.1)] * 3]
 
 
 @pytest.mark.parametrize("sigma", ["0.12", "0.25", "0.5", "1.0"])

@@ -279,6 +279,16 @@ def test_checkpoint_of_other_data_is_refused(tmp_path):
         training.train(Small(), pictures(16), 0.25, **options)
 
 
+def test_checkpoint_of_a_run_that_began_with_other_weights_is_refused(tmp_path):
+    small(checkpoint=tmp_path / "c")
+    other = Small()
+    with torch.no_grad():
+        next(other.parameters()).mul_(2)
+    options = FAST | {"epochs": 3, "checkpoint": tmp_path / "c"}
+    with pytest.raises(ValueError, match="is of another run: its network is"):
+        training.train(other, PICTURES, 0.25, **options)
+
+
 class _Evil:
     def __reduce__(self):
         return (print, ("executed",))
