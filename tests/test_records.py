@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import types
 import warnings
 from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -1251,3 +1253,24 @@ def test_no_method_that_stops_is_two_sided(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps(manifest(method=EARLY, two_sided=True)))
     assert "two_sided: must be false where a run may stop early" in message(read_manifest, path)
+
+
+def test_an_entry_says_of_a_data_set_what_there_is_to_say():
+    reading = types.SimpleNamespace(channels=3, resize=64, crop=32)
+    names = ("cat", "dog")
+    data = type("Data", (), {"__len__": lambda self: 7})()
+    data.name, data.split, data.step = "folder", "val", Fraction(1, 255)
+    data.shape, data.num_classes, data.class_names = (3, 32, 32), 2, names
+    plain = {
+        "name": "folder",
+        "split": "val",
+        "step": "1/255",
+        "shape": [3, 32, 32],
+        "num_classes": 2,
+        "size": 7,
+    }
+    data.reading = reading
+    read = {"channels": 3, "resize": 64, "crop": 32, "class_names": list(names)}
+    assert records.DatasetEntry.of(data).to_dict() == plain | read
+    data.reading = data.class_names = None
+    assert records.DatasetEntry.of(data).to_dict() == plain

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from scipy.stats import binom, norm
 
-from rslib import _files, cli, datasets, evaluation, models, records, runs, verifier
+from rslib import _files, cli, datasets, evaluation, models, records, replay, runs, verifier
 from rslib.decisions import AtRadii
 from rslib.engine import Plan
 from rslib.records import RecordError
@@ -153,10 +153,10 @@ def test_a_random_function_may_be_gone_on_with(tmp_path, model):
         out = tmp_path / "a.tsv"
         assert runs.certify(smooth, pages(), out, model=model, n=100, budget=budget).left == left
     row = records.read_certificates(out).rows[1]
-    (problem, *_) = runs._redrawn(smooth, pages(), row)
+    (problem, *_) = replay._redrawn(smooth, pages(), row)
     assert problem.startswith("idx 1: ") and "this base classifier is random" in problem
     changed = replace(row, selection={0: 50, 1: 50})
-    (problem, *_) = runs._redrawn(smoothed(), pages(), changed)
+    (problem, *_) = replay._redrawn(smoothed(), pages(), changed)
     assert "drawn again" in problem and "random" not in problem
 
 
