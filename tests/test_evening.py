@@ -43,6 +43,17 @@ def test_the_first_network_begins_at_random_and_the_others_with_its_weights(caps
     assert [(step.epochs, step.learning_rate) for step in steps] == [(None, None), *[(6, 0.1)] * 3]
 
 
+def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(capsys):
+    (*made, plain), (*same, fixed) = (
+        shown(capsys, "--sigma", "0.5", *more) for more in ([], ["--fixed"])
+    )
+    assert made == same
+    options = cli._parser().parse_args(fixed)
+    assert options.at is None and options.indices == "::100" and options.n == 100_000
+    assert options.weights == cli._parser().parse_args(plain).weights
+    assert options.out == "data/certify/cifar10/wide-fixed/sigma_0.5.tsv"
+
+
 @pytest.mark.parametrize("sigma", ["0.12", "0.25", "0.5", "1.0"])
 def test_no_radius_is_asked_that_no_vote_could_certify(sigma, capsys):
     asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[2]).at

@@ -3,6 +3,7 @@
     evening.py --root DIR                      sigma 0.5, then 0.25 and 1.0, on two cores
     evening.py --root DIR --sigma 0.5 --show   only show the commands
     evening.py --root DIR --sigma 0.5 --consistency 10     the better training
+    evening.py --root DIR --sigma 0.5 --fixed        every fifth image by the paper's protocol
 
 Every step is a command of `rslib` that can be given by hand, and goes on where it was stopped; what
 is done is not done again. The first network, at sigma 0.5, is trained from random weights; every
@@ -33,7 +34,8 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     trained = models / name / f"sigma_{sigma}.safetensors"
     first = models / options.model / f"sigma_{FIRST}.safetensors"
     rounded = trained.with_suffix(".int8.onnx")
-    certified = options.out / "certify" / options.data / name / f"sigma_{sigma}.tsv"
+    folder = name + ("-fixed" if options.fixed else "")
+    certified = options.out / "certify" / options.data / folder / f"sigma_{sigma}.tsv"
     radii = [radius for radius in RADII if float(radius) < LARGEST * float(sigma)]
     train = ["train", *data, "--model", options.model, "--recipe", options.recipe]
     changes = {"consistency": options.consistency, "epochs": options.epochs}
@@ -48,8 +50,9 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     quantize = ["quantize", str(trained), *data, "--seed", str(SEEDS["quantize"])]
     quantize += ["--out", str(rounded)]
     certify = ["certify", *data, "--weights", str(rounded), "--dtype", "int8"]
-    certify += ["--indices", "::20", "--n0", "100", "--n", "100000", "--alpha", "0.001"]
-    certify += ["--at", *radii, "--out", str(certified)]
+    certify += ["--n0", "100", "--n", "100000", "--alpha", "0.001", "--indices"]
+    certify += ["::100"] if options.fixed else ["::20", "--at", *radii]
+    certify += ["--out", str(certified)]
     return [(trained, train), (rounded, quantize), (certified, certify)]
 
 
@@ -72,6 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recipe", default="evening")
     parser.add_argument("--consistency", metavar="WEIGHT", help="of the regularisation, e.g. 10")
     parser.add_argument("--epochs", help="default: the recipe's")
+    parser.add_argument(
+        "--fixed", action="store_true", help="all 100,000 samples, of every fifth of the images"
+    )
     parser.add_argument("--out", type=Path, default=Path("data"), help="default data")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="show the commands and run none")
