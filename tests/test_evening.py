@@ -43,6 +43,11 @@ def test_the_first_network_begins_at_random_and_the_others_with_its_weights(caps
     assert [(step.epochs, step.learning_rate) for step in steps] == [(None, None), *[(6, 0.1)] * 3]
 
 
+def test_without_noise_there_is_nothing_to_certify(capsys):
+    (train,) = shown(capsys, "--sigma", "0")
+    assert train[0] == "train" and cli._parser().parse_args(train).sigma == "0"
+
+
 def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(capsys):
     (*made, plain), (*same, fixed) = (
         shown(capsys, "--sigma", "0.5", *more) for more in ([], ["--fixed"])

@@ -4,6 +4,7 @@
     evening.py --root DIR --sigma 0.5 --show   only show the commands
     evening.py --root DIR --sigma 0.5 --consistency 10     the better training
     evening.py --root DIR --sigma 0.5 --fixed        every fifth image by the paper's protocol
+    evening.py --root DIR --sigma 0                  only train: the undefended network
 
 Every step is a command of `rslib` that can be given by hand, and goes on where it was stopped; what
 is done is not done again. The first network, at sigma 0.5, is trained from random weights; every
@@ -47,6 +48,8 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     train += ["--seed", str(SEEDS["train"]), "--threads", str(options.cores)]
     train += ["--store", "float16", "--log", str(trained.with_suffix(".jsonl"))]
     train += ["--checkpoint", str(trained.with_suffix(".checkpoint")), "--out", str(trained)]
+    if float(sigma) == 0:
+        return [(trained, train)]
     quantize = ["quantize", str(trained), *data, "--seed", str(SEEDS["quantize"])]
     quantize += ["--out", str(rounded)]
     certify = ["certify", *data, "--weights", str(rounded), "--dtype", "int8"]

@@ -108,15 +108,15 @@ def _certify(options: argparse.Namespace, weights: Path, out: Path) -> int:
 def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
     """An upper bound on the robust accuracy of the undefended network, radius by radius."""
     options.sigma, options.consistency, options.dtype = "0", 0.0, "float32"
-    weights = _weights(options)
+    weights = options.weights or _weights(options)
     name = f"{_name(options)}-attack"
     code = _train(options, weights)
     if code:
         return name, {}, code
     dataset = datasets.load(options.data, "test", options.root)
     chosen = np.arange(len(dataset))[:: 1 if options.tiny else max(1, len(dataset) // 500)]
-    network = models.build(options.model, dataset.shape, dataset.num_classes)
-    network = models.load_weights(network, weights).to(options.device).eval()
+    network = runs.open_model(weights, dataset.shape, dataset.num_classes).network
+    network = network.to(options.device).eval()
     x = torch.from_numpy(dataset.images[chosen]).to(options.device)
     y = torch.from_numpy(dataset.labels[chosen]).to(options.device)
     steps, restarts = (20, 1) if options.tiny else (options.steps, options.restarts)
@@ -124,12 +124,15 @@ def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
         standing = network(x).argmax(1) == y
     rows = []
     for radius in RADII[: 3 if options.tiny else None]:
-        found = attacks.pgd_l2(
-            network, x, y, radius, steps=steps, restarts=restarts, seed=options.seed
-        )
-        with torch.no_grad():
-            # An adversarial example within a smaller radius is one within this radius, too.
-            standing &= network(found).argmax(1) == y
+        # An adversarial example within a smaller radius is one within this radius, too.
+        left = standing.nonzero().flatten()
+        if len(left):
+            found = attacks.pgd_l2(
+                network, x[left], y[left], radius, steps=steps, restarts=restarts, seed=options.seed
+            )
+            with torch.no_grad():
+                standing[left] = network(found).argmax(1) == y[left]
+        print(f"radius {radius}: {int(standing.sum())} of {len(chosen)} stand", flush=True)
         rows.append({"radius": radius, "robust_accuracy_at_most": float(standing.float().mean()),
                      "standing": chosen[standing.cpu().numpy()].tolist()})  # fmt: skip
     results = {"model_sha256": _files.sha256(weights), "images": _images_sha256(options),
@@ -302,6 +305,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--consistency", type=float, default=0.0)
     parser.add_argument("--dtype", default="bfloat16", choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--train-only", action="store_true", help="certify nothing")
+    parser.add_argument("--weights", type=Path, help="attack these and train none")
     parser.add_argument("--steps", type=int, default=50, help="of the attack")
     parser.add_argument("--restarts", type=int, default=5, help="of the attack")
     parser.add_argument("--device", default="cuda")
