@@ -17,34 +17,46 @@ def shown(capsys, *arguments):
 
 def test_each_step_is_a_command_that_rslib_takes(capsys):
     steps = shown(capsys)
-    assert [step[0] for step in steps] == ["train", "quantize", "certify"] * 3
+    assert [step[0] for step in steps] == ["train", "train", "quantize", "certify"] * 3
     for step in steps:
         assert cli._parser().parse_args(step).run
-    options = cli._parser().parse_args(steps[2])
+    options = cli._parser().parse_args(steps[3])
     assert (options.n0, options.n, options.alpha_text) == (100, 100_000, "0.001")
-    assert options.indices == "::20" and options.weights == steps[1][-1]
+    assert options.indices == "::20" and options.weights == steps[2][-1]
     assert options.at[0] == "0" and options.at[-1] == "1.5" and len(options.at) == 13
 
 
 def test_the_better_training_has_folders_of_its_own(capsys):
     given = ["--sigma", "0.5", "--consistency", "10", "--epochs", "4"]
-    train, quantize, certify = shown(capsys, *given)
+    first, train, quantize, certify = shown(capsys, *given)
     options = cli._parser().parse_args(train)
     assert (options.consistency, options.epochs) == (10, 4)
+    assert "--consistency" not in first and first[-1].endswith("/wide/first.safetensors")
     assert all("wide-consistency/sigma_0.5" in step[-1] for step in (train, quantize, certify))
     assert not any("consistency" in word for step in shown(capsys) for word in step)
 
 
-def test_the_first_network_begins_at_random_and_the_others_with_its_weights(capsys):
-    steps = [cli._parser().parse_args(step) for step in shown(capsys)[::3]]
-    steps += [cli._parser().parse_args(shown(capsys, "--sigma", "0.5", "--consistency", "9")[0])]
-    assert [step.sigma for step in steps] == ["0.5", "0.25", "1.0", "0.5"]
-    assert [step.start for step in steps] == [None, *[steps[0].out] * 3]
-    assert [(step.epochs, step.learning_rate) for step in steps] == [(None, None), *[(6, 0.1)] * 3]
+def test_one_network_begins_at_random_and_those_of_every_sigma_with_its_weights(capsys):
+    steps = [cli._parser().parse_args(step) for step in shown(capsys) if step[0] == "train"]
+    more = shown(capsys, "--sigma", "0.5", "--consistency", "9")
+    steps += [cli._parser().parse_args(step) for step in more[:2]]
+    assert [step.sigma for step in steps] == [
+        "0.5",
+        "0.5",
+        "0.5",
+        "0.25",
+        "0.5",
+        "1.0",
+        *["0.5"] * 2,
+    ]
+    firsts, others = steps[::2], steps[1::2]
+    assert {(step.start, step.epochs, step.out) for step in firsts} == {(None, None, firsts[0].out)}
+    assert {(step.start, step.epochs) for step in others} == {(firsts[0].out, 6)}
+    assert len({step.out for step in others}) == 4 and {s.learning_rate for s in others} == {0.1}
 
 
 def test_without_noise_there_is_nothing_to_certify(capsys):
-    (train,) = shown(capsys, "--sigma", "0")
+    _, train = shown(capsys, "--sigma", "0")
     assert train[0] == "train" and cli._parser().parse_args(train).sigma == "0"
 
 
@@ -61,14 +73,14 @@ def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(c
 
 @pytest.mark.parametrize("sigma", ["0.12", "0.25", "0.5", "1.0"])
 def test_no_radius_is_asked_that_no_vote_could_certify(sigma, capsys):
-    asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[2]).at
+    asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[3]).at
     limit = certificates.max_certified_radius(100_000, 0.001, float(sigma))
     assert [r for r in evening.RADII if float(r) < limit] == list(asked)
 
 
 def test_certifying_is_shared_by_a_launcher_that_takes_none_of_its_arguments(capsys):
     """Torch's launcher would read `--n` as an abbreviation of its own options."""
-    _, _, step = shown(capsys, "--sigma", "0.5")
+    *_, step = shown(capsys, "--sigma", "0.5")
     given = evening.shares(step, 2)
     assert given[:3] == [sys.executable, "-m", "torch.distributed.run"]
     launcher = run.get_args_parser().parse_args(given[3:])
@@ -87,9 +99,10 @@ def test_what_is_done_is_not_done_again_and_a_failure_ends_it(tmp_path, monkeypa
     monkeypatch.setattr(evening.subprocess, "run", run)
     out = ["--root", "images", "--out", str(tmp_path), "--cores", "2"]
     assert evening.main([*out, "--sigma", "0.5", "0.25"]) == 3
-    assert ran == ["train", "quantize", "certify"]
-    weights = tmp_path / "models/cifar10/wide/sigma_0.5.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.touch()
+    assert ran == ["train", "train", "quantize", "certify"]
+    for name in ("first", "sigma_0.5"):
+        weights = tmp_path / f"models/cifar10/wide/{name}.safetensors"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.touch()
     assert evening.main([*out, "--sigma", "0.5"]) == 3
-    assert ran[3:] == ["quantize", "certify"]
+    assert ran[4:] == ["quantize", "certify"]

@@ -7,9 +7,9 @@
     evening.py --root DIR --sigma 0                  only train: the undefended network
 
 Every step is a command of `rslib` that can be given by hand, and goes on where it was stopped; what
-is done is not done again. The first network, at sigma 0.5, is trained from random weights; every
-other one begins with its weights, which halves the time. Images are those of torchvision's
-CIFAR-10 under DIR, or with `--data cifar10-jpeg` those of DIR/cifar10_jpeg.npz.
+is done is not done again. One network is trained from random weights at sigma 0.5, `first`; the
+network of every sigma begins with its weights, which makes them cheaper together. Images are those
+of torchvision's CIFAR-10 under DIR, or with `--data cifar10-jpeg` those of DIR/cifar10_jpeg.npz.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 RADII = tuple(f"{eighth / 8:g}" for eighth in range(13))
 LARGEST = 3.81  # times sigma: no radius beyond can be certified with 100,000 samples
 SEEDS = {"train": 1, "quantize": 2}
-FIRST = "0.5"
+FIRST = "0.5"  # sigma of the weights that all begin with
 GOING_ON = {"epochs": "6", "learning-rate": "0.1"}  # half the recipe's epochs, at half its rate
 
 
@@ -33,30 +33,33 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     name = options.model + ("-consistency" if options.consistency else "")
     models = options.out / "models" / options.data
     trained = models / name / f"sigma_{sigma}.safetensors"
-    first = models / options.model / f"sigma_{FIRST}.safetensors"
+    first = models / options.model / "first.safetensors"
     rounded = trained.with_suffix(".int8.onnx")
     folder = name + ("-fixed" if options.fixed else "")
     certified = options.out / "certify" / options.data / folder / f"sigma_{sigma}.tsv"
     radii = [radius for radius in RADII if float(radius) < LARGEST * float(sigma)]
-    train = ["train", *data, "--model", options.model, "--recipe", options.recipe]
-    changes = {"consistency": options.consistency, "epochs": options.epochs}
-    if trained != first:
-        train += ["--start", str(first)]
-        changes = GOING_ON | {name: value for name, value in changes.items() if value}
-    for word, value in changes.items():
-        train += [f"--{word}", value] if value else []
-    train += ["--seed", str(SEEDS["train"]), "--threads", str(options.cores)]
-    train += ["--store", "float16", "--log", str(trained.with_suffix(".jsonl"))]
-    train += ["--checkpoint", str(trained.with_suffix(".checkpoint")), "--out", str(trained)]
+
+    def train(sigma: str, out: Path, *more: str) -> tuple[Path, list[str]]:
+        images = [options.data, "--root", str(options.root), "--sigma", sigma]
+        words = ["train", *images, "--model", options.model, "--recipe", options.recipe, *more]
+        words += ["--seed", str(SEEDS["train"]), "--threads", str(options.cores)]
+        words += ["--store", "float16", "--log", str(out.with_suffix(".jsonl"))]
+        words += ["--checkpoint", str(out.with_suffix(".checkpoint")), "--out", str(out)]
+        return out, words
+
+    asked = {"consistency": options.consistency, "epochs": options.epochs}
+    changes = GOING_ON | {name: value for name, value in asked.items() if value}
+    words = [word for name, value in changes.items() for word in (f"--{name}", value)]
+    steps = [train(FIRST, first), train(sigma, trained, "--start", str(first), *words)]
     if float(sigma) == 0:
-        return [(trained, train)]
+        return steps
     quantize = ["quantize", str(trained), *data, "--seed", str(SEEDS["quantize"])]
     quantize += ["--out", str(rounded)]
     certify = ["certify", *data, "--weights", str(rounded), "--dtype", "int8"]
     certify += ["--n0", "100", "--n", "100000", "--alpha", "0.001", "--indices"]
     certify += ["::100"] if options.fixed else ["::20", "--at", *radii]
     certify += ["--out", str(certified)]
-    return [(trained, train), (rounded, quantize), (certified, certify)]
+    return [*steps, (rounded, quantize), (certified, certify)]
 
 
 def shares(arguments: list[str], cores: int) -> list[str]:
