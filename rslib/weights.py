@@ -154,18 +154,16 @@ def _first(
     name: str, start: str | os.PathLike | None, dataset: Dataset, seed: int, folder: Path
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The network as it is before training, and what a manifest in a folder says of that."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = models.build(name, dataset.shape, dataset.num_classes)
     if start is None:
-        return network, {}
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return models.build(name, dataset.shape, dataset.num_classes), {}
     opened = open_model(start, dataset.shape, dataset.num_classes)
     if opened.name != name or not isinstance(opened.network, nn.Module):
         what = opened.name + ("" if isinstance(opened.network, nn.Module) else " in eight bits")
         raise ValueError(f"start must be weights of {name}, got {start}, of {what}")
-    network.load_state_dict(opened.network.state_dict())
     file = Path(os.path.relpath(opened.path, folder)).as_posix()
-    return network, {"start": {"file": file, "sha256": opened.sha256}}
+    return opened.network, {"start": {"file": file, "sha256": opened.sha256}}
 
 
 def quantize(

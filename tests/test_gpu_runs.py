@@ -62,6 +62,18 @@ def test_attack(tmp_path):
     assert set(rows[1]["standing"]) <= set(rows[0]["standing"])
 
 
+def test_attack_of_given_weights_trains_none(tmp_path):
+    missing = tmp_path / "no.safetensors"
+    with pytest.raises(ValueError, match=r"no\.safetensors: no such file"):
+        run(tmp_path / "a", "attack", "--weights", str(missing))
+    assert not missing.exists()
+    assert run(tmp_path / "a", "attack") == 0
+    (weights,) = (tmp_path / "a").rglob("*.safetensors")
+    assert run(tmp_path / "b", "attack", "--weights", str(weights)) == 0
+    first, second = (session(tmp_path / x, "cifar10-jpeg-cnn-attack")["rows"] for x in "ab")
+    assert first == second and not list((tmp_path / "b").rglob("*.safetensors"))
+
+
 def test_imagenet_time(tmp_path):
     assert run(tmp_path, "imagenet-time") == 0
     rows = session(tmp_path, "imagenet-time")["rows"]

@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="wide")
     parser.add_argument("--recipe", default="evening")
     parser.add_argument("--consistency", metavar="WEIGHT", help="of the regularisation, e.g. 10")
-    parser.add_argument("--epochs", help="default: the recipe's")
+    parser.add_argument("--epochs", help=f"after the first (default {GOING_ON['epochs']})")
     parser.add_argument(
         "--fixed", action="store_true", help="all 100,000 samples, of every fifth of the images"
     )
