@@ -1,9 +1,11 @@
 """Every stage of the GPU runs at tiny size on the CPU: what is left to try is the GPU alone."""
 
 import json
+import types
 
 import gpu_runs
 import pytest
+import torch
 
 from rslib import _files, records, verifier
 
@@ -60,6 +62,42 @@ def test_attack(tmp_path):
     shares = [row["robust_accuracy_at_most"] for row in rows]
     assert shares == sorted(shares, reverse=True) and rows[0]["radius"] == 0
     assert set(rows[1]["standing"]) <= set(rows[0]["standing"])
+
+
+class Known(torch.nn.Module):
+    """The label of every image of the set that was loaded last, class 0 for any other."""
+
+    def __init__(self, loaded):
+        super().__init__()
+        self.loaded = loaded
+
+    def forward(self, x):
+        images, labels = self.loaded[-1].images, self.loaded[-1].labels
+        known = {image.tobytes(): int(y) for image, y in zip(images, labels, strict=True)}
+        found = [known.get(image.numpy().tobytes(), 0) for image in x]
+        return torch.nn.functional.one_hot(torch.tensor(found), 10).float()
+
+
+def test_only_what_still_stands_is_attacked(tmp_path, monkeypatch):
+    loaded, asked, real = [], [], gpu_runs.datasets.load
+
+    def load(*arguments):
+        loaded.append(real(*arguments))
+        return loaded[-1]
+
+    def blacken(network, x, y, radius, **_):
+        asked.append((radius, len(x)))
+        return torch.zeros_like(x) if radius else x
+
+    monkeypatch.setattr(gpu_runs.datasets, "load", load)
+    monkeypatch.setattr(gpu_runs.attacks, "pgd_l2", blacken)
+    opened = types.SimpleNamespace(network=Known(loaded))
+    monkeypatch.setattr(gpu_runs.runs, "open_model", lambda *_: opened)
+    assert run(tmp_path, "attack") == 0
+    rows = session(tmp_path, "cifar10-jpeg-cnn-attack")["rows"]
+    # Ten images, one of each class: all are right, and black ones are right for class 0 alone.
+    assert [row["standing"] for row in rows] == [list(range(10)), [0], [0]]
+    assert asked == [(0.0, 10), (0.1, 10), (0.25, 1)]
 
 
 def test_attack_of_given_weights_trains_none(tmp_path):
