@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rslib import _checks
+
 __all__ = ["pgd_l2", "pgd_l2_smoothed"]
 
 
@@ -55,7 +57,7 @@ def pgd_l2(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         Names the argument and its value.
 
     References
@@ -131,7 +133,7 @@ def pgd_l2_smoothed(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         Names the argument and its value.
 
     References
@@ -163,8 +165,7 @@ def _check(radius: float, **counts: int) -> None:
     if not (math.isfinite(radius) and radius >= 0):
         raise ValueError(f"radius must be finite and not negative, got {radius!r}")
     for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        _checks.whole(name, value)
 
 
 def _start(x: Tensor, radius: float, generator: torch.Generator) -> Tensor:

@@ -13,12 +13,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, replace
-from numbers import Integral
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rslib import _checks
 from rslib._modules import tensors
 from rslib._outputs import answers as answers_of
 from rslib._outputs import read_scores
@@ -58,6 +58,8 @@ class Plan:
     ------
     ValueError
         If a field is out of range, or the backend is not for that number type and device.
+    TypeError
+        If `rows` or `threads` is no whole number.
     """
 
     backend: str
@@ -73,9 +75,7 @@ class Plan:
                 found = getattr(self, name)
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {found!r}")
         for name in ("rows", "threads"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            _checks.whole(name, getattr(self, name))
         try:
             torch.device(self.device)
         except (RuntimeError, TypeError):
@@ -99,7 +99,10 @@ class Plan:
         expected = set(cls.__dataclass_fields__)
         if not isinstance(fields, dict) or set(fields) != expected:
             raise ValueError(f"plan must have the fields {sorted(expected)}, got {fields!r}")
-        return cls(**fields)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
 
 
 class Engine:

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special, stats
 
-from rslib import confidence
+from rslib import _checks, confidence
 
 __all__ = [
     "difference_interval",
@@ -44,12 +44,8 @@ _SHARE_OF_S = 0.2
 _TAIL = 1e-9
 
 
-def _count(name: str, value: int, least: int = 0) -> int:
-    if isinstance(value, bool) or int(value) != value:
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value!r}")
-    return int(value)
+def _counts(only_a: int, only_b: int) -> tuple[int, int]:
+    return _checks.whole("only_a", only_a, 0), _checks.whole("only_b", only_b, 0)
 
 
 def _between(name: str, value: float, low: float, high: float) -> float:
@@ -82,7 +78,7 @@ def mcnemar_pvalue(only_a: int, only_b: int) -> float:
     >>> round(float(mcnemar_pvalue(15, 4)), 4)
     0.0192
     """
-    a, b = _count("only_a", only_a), _count("only_b", only_b)
+    a, b = _counts(only_a, only_b)
     return float(confidence.hung_fithian_pvalue(max(a, b), min(a, b)))
 
 
@@ -151,7 +147,7 @@ def difference_interval(
     >>> round(low, 4), round(high, 4)
     (0.0052, 0.0842)
     """
-    a, b, m = _count("only_a", only_a), _count("only_b", only_b), _count("images", images, 1)
+    (a, b), m = _counts(only_a, only_b), _checks.whole("images", images)
     if a + b > m:
         raise ValueError(f"images must be at least only_a + only_b = {a + b}, got {m}")
     error = 1 - _between("confidence_level", confidence_level, 0, 1)
@@ -224,7 +220,7 @@ def power(images: int, difference: float, differing: float, level: float = 0.05)
     >>> round(power(500, 0.02, 0.1), 3), round(power(10_000, 0.02, 0.1), 3)
     (0.25, 1.0)
     """
-    m = _count("images", images, 1)
+    m = _checks.whole("images", images)
     _between("level", level, 0, 1)
     d = abs(_between("difference", difference, -1, 1))
     if not d <= differing <= 1 or differing <= 0:

@@ -27,7 +27,6 @@ of ``benchmarks/samples.py`` is nowhere above what the literature's two usual me
 """
 
 import math
-import operator
 from functools import lru_cache, reduce
 
 import numpy as np
@@ -248,13 +247,11 @@ def looking_times(n: int) -> np.ndarray:
     >>> looking_times(100_000)[-3:]
     array([ 98796,  99783, 100000])
     """
-    return _looking_times(operator.index(n)).copy()
+    return _looking_times(_checks.whole("n", n, 1, LARGEST_N)).copy()
 
 
 @lru_cache(maxsize=32)
 def _looking_times(n: int) -> np.ndarray:
-    if not 1 <= n <= LARGEST_N:
-        raise ValueError(f"n must be a whole number from 1 to 10**9, got {n}")
     found, at = [], 10
     while at < n:
         found.append(at)
@@ -428,8 +425,7 @@ def is_hopeless(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, alpha: floa
 
 
 def _check_last(t: np.ndarray, n: int) -> None:
-    if not 1 <= n <= LARGEST_N:
-        raise ValueError(f"n must be a whole number from 1 to 10**9, got {n}")
+    _checks.whole("n", n, 1, LARGEST_N)
     if (t > n).any():
         raise ValueError(f"t must not exceed n, got t = {t[t > n].flat[0]:.0f} and n = {n}")
 

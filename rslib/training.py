@@ -210,7 +210,7 @@ def train(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         Names the argument and its value; also when the loss stops being finite, and when the
         checkpoint cannot be read or is of another run.
 
@@ -281,9 +281,7 @@ class _Recipe:
         if not (math.isfinite(self.sigma) and self.sigma >= 0):
             raise ValueError(f"sigma must be finite and not negative, got {self.sigma!r}")
         for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            _checks.whole(name, getattr(self, name))
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate!r}")
         for name in ("weight_decay", "consistency"):

@@ -358,8 +358,11 @@ def test_plan_round_trip_and_default():
     ],
 )
 def test_bad_plan(field, value):
-    with pytest.raises(ValueError, match=f"{field} must .*got {value!r}"):
-        Plan(**{"backend": "eager", "rows": 8, field: value})
+    fields = Plan("eager", rows=8).to_dict() | {field: value}
+    with pytest.raises((ValueError, TypeError), match=f"{field} must .*got {value!r}"):
+        Plan(**fields)
+    with pytest.raises(ValueError, match=f"{field} must .*got {value!r}"):  # a file's is a value
+        Plan.from_dict(fields)
 
 
 def test_plan_with_unknown_field():

@@ -310,8 +310,8 @@ def test_the_looking_times_grow_by_one_per_cent_at_most():
             "t must be a whole number from 1 to 10**9, got 0",
         ),
         (lambda: is_hopeless(1, 3, 2, 2, 0.1), "t must not exceed n, got t = 3 and n = 2"),
-        (lambda: is_above(1, 2, 0.5, 10**10, 0.1), "n must be a whole number"),
-        (lambda: looking_times(0), "n must be a whole number from 1"),
+        (lambda: is_above(1, 2, 0.5, 10**10, 0.1), "n must be at most 1000000000"),
+        (lambda: looking_times(0), "n must be at least 1, got 0"),
     ],
 )
 def test_sequential_functions_refuse(call, words):
