@@ -366,8 +366,8 @@ def copy(tmp_path_factory) -> Path:
     return folder
 
 
-def run_tests(folder: Path, module: Path) -> subprocess.CompletedProcess:
-    """The fast tests of one module, on the library in the folder."""
+def run_tests(folder: Path, *files: str) -> subprocess.CompletedProcess:
+    """The fast tests of some files, on the library in the folder."""
     command = [
         sys.executable,
         "-m",
@@ -388,7 +388,7 @@ def run_tests(folder: Path, module: Path) -> subprocess.CompletedProcess:
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
     return subprocess.run(
-        [*command, *files_for(module)],
+        [*command, *files],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -399,14 +399,14 @@ def run_tests(folder: Path, module: Path) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", sorted({place(mutant).path for mutant in MUTANTS.values()}), ids=str
+    "file", sorted({file for mutant in MUTANTS.values() for file in files_for(place(mutant).path)})
 )
-def test_without_a_mistake_the_tests_pass(copy, module):
+def test_without_a_mistake_the_tests_pass(copy, file):
     """Else the mutants below would be killed by something other than the mistake."""
     code = "import rslib; print(rslib.__file__)"
     where = subprocess.check_output([sys.executable, "-c", code], cwd=copy, text=True)
     assert Path(where.strip()).is_relative_to(copy)
-    answer = run_tests(copy, module)
+    answer = run_tests(copy, file)
     assert answer.returncode == 0, answer.stdout
 
 
@@ -418,7 +418,7 @@ def kill(copy: Path, name: str) -> None:
     wrong = original[:at] + mutant.wrong + original[at + len(mutant.right) :]
     (copy / module).write_text(wrong)
     try:
-        answer = run_tests(copy, module)
+        answer = run_tests(copy, *files_for(module))
     finally:
         (copy / module).write_text(original)
     # 1: a test failed; 2: the tests cannot even be collected.
