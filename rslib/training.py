@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from rslib import _checks, _files, models
 from rslib.datasets import Dataset
@@ -155,6 +156,7 @@ def train(
     optimiser: str = "adamw",
     augment: bool = False,
     consistency: float = 0.0,
+    average: bool = False,
     bfloat16: bool = False,
     compiled: str = "no",
     checkpoint: str | os.PathLike | None = None,
@@ -187,6 +189,10 @@ def train(
     consistency : float
         Weight of `consistency_loss` over two noisy copies of each image; 0 takes one copy and
         leaves it out.
+    average : bool
+        Stochastic weight averaging: the learning rate stays at its peak after the first tenth of
+        the steps, and the network ends as the mean of its weights after every step of the second
+        half, with the statistics of batch normalisation estimated anew for it.
     bfloat16 : bool
         Mixed precision: layers compute in bfloat16 where torch holds that to be safe; weights,
         noise and loss stay float32.
@@ -206,7 +212,8 @@ def train(
     -------
     list of dict
         One entry an epoch: ``epoch``, ``loss`` (its mean), ``noisy_accuracy`` (share of the noisy
-        training images that the network labels rightly while it learns), ``seconds``.
+        training images that the network labels rightly while it learns, before any averaging),
+        ``seconds``.
 
     Raises
     ------
@@ -216,7 +223,8 @@ def train(
 
     References
     ----------
-    cohen2019, section 3.3; lecuyer2019; jeong2020 for ``consistency``. Chapter 9.
+    cohen2019, section 3.3; lecuyer2019; jeong2020 for ``consistency``; izmailov2018 for
+    ``average``. Chapter 9.
     """
     began = time.monotonic()
     recipe = _Recipe(
@@ -229,6 +237,7 @@ def train(
         optimiser=optimiser,
         augment=augment,
         consistency=float(consistency),
+        average=average,
         bfloat16=bfloat16,
         compiled=compiled,
     )
@@ -258,6 +267,8 @@ def train(
             if progress:
                 progress(entry)
             longest = max(longest, time.monotonic() - started)
+        if average and len(log) == epochs:
+            training.end_at_the_mean()
     return log
 
 
@@ -274,6 +285,7 @@ class _Recipe:
     optimiser: str
     augment: bool
     consistency: float
+    average: bool
     bfloat16: bool
     compiled: str
 
@@ -325,14 +337,9 @@ class _Training:
         colour = self._images.dim() == 4 and self._images.shape[1] > 1
         self._layout = torch.channels_last if colour else torch.contiguous_format
         network.to(memory_format=self._layout)  # type: ignore[call-overload]
-        self.optimise, self.schedule = _optimiser(
-            network,
-            recipe.optimiser,
-            recipe.learning_rate,
-            recipe.weight_decay,
-            recipe.epochs * self._steps,
-            self._device.type == "cuda",
-        )
+        self.optimise = _optimiser(network, recipe, self._device.type == "cuda")
+        self.schedule = _schedule(self.optimise, recipe, recipe.epochs * self._steps)
+        self.mean = AveragedModel(network) if recipe.average else None
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
@@ -352,7 +359,7 @@ class _Training:
         """Pass over the data once; returns the mean loss and the share of right answers."""
         total, right = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
         order = torch.randperm(len(self._labels), generator=self.generator, device=self._device)
-        for batch in order.split(self.recipe.batch_size)[: self._steps]:
+        for batch in self._batches(order):
             scores, y = self._scores(self._images[batch], self._labels[batch])
             loss = nn.functional.cross_entropy(scores, y)
             if self._copies > 1:
@@ -363,10 +370,23 @@ class _Training:
             loss.backward()
             self.optimise.step()
             self.schedule.step()
+            if self.mean and 2 * self.schedule.last_epoch > self.recipe.epochs * self._steps:
+                self.mean.update_parameters(self.network)
             total += loss.detach() * len(y)
             right += (scores.argmax(1) == y).sum()
         seen = self._copies * min(len(self._labels), self._steps * self.recipe.batch_size)
         return total.item() / seen, right.item() / seen
+
+    def end_at_the_mean(self) -> None:
+        """Give the network the mean weights, and what batch normalisation sees with them."""
+        assert self.mean is not None
+        self.network.load_state_dict(self.mean.module.state_dict())
+        order = torch.randperm(len(self._labels), generator=self.generator, device=self._device)
+        batches = (self._noisy(self._images[batch]) for batch in self._batches(order))
+        update_bn(batches, self.network)
+
+    def _batches(self, order: Tensor) -> tuple[Tensor, ...]:
+        return order.split(self.recipe.batch_size)[: self._steps]
 
     @property
     def _copies(self) -> int:
@@ -375,14 +395,17 @@ class _Training:
 
     def _scores(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of noisy copies of a batch, and the label of each."""
+        x, y = self._noisy(x), y.repeat(self._copies)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            return self.network(x).float(), y
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        """Noisy copies of a batch, as the network takes them."""
         if self.recipe.augment:
             x = shift_and_flip(x, self.generator)
-        if self._copies > 1:
-            x, y = x.repeat(self._copies, *[1] * (x.dim() - 1)), y.repeat(self._copies)
+        x = x.repeat(self._copies, *[1] * (x.dim() - 1))
         noise = torch.randn(x.shape, generator=self.generator, device=self._device)
-        x = x + self.recipe.sigma * noise
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
-            return self.network(x.contiguous(memory_format=self._layout)).float(), y
+        return (x + self.recipe.sigma * noise).contiguous(memory_format=self._layout)
 
     @cached_property
     def run(self) -> dict:
@@ -405,28 +428,31 @@ class _Training:
             "optimiser": self.optimise.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
+            "mean": self.mean.state_dict() if self.mean else {},
         }
 
 
-def _optimiser(network, name, learning_rate, weight_decay, steps, fused):
-    """The optimiser and its one-cycle schedule over so many steps."""
-    parameters = network.parameters()
-    optimise: torch.optim.Optimizer
-    if name == "adamw":
-        optimise = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay)
-        return optimise, torch.optim.lr_scheduler.OneCycleLR(optimise, learning_rate, steps)
-    optimise = torch.optim.SGD(
-        parameters,
-        learning_rate,
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=weight_decay,
-        fused=fused,
+def _optimiser(network: nn.Module, recipe: _Recipe, fused: bool) -> torch.optim.Optimizer:
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
+    return torch.optim.SGD(
+        network.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=fused
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimise, learning_rate, steps, pct_start=0.2, cycle_momentum=False
+
+
+def _schedule(
+    optimise: torch.optim.Optimizer, recipe: _Recipe, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate of each step: one cycle, or a constant after the first tenth."""
+    schedules = torch.optim.lr_scheduler
+    if recipe.average:
+        return schedules.LinearLR(optimise, 1 / 25, total_iters=max(1, steps // 10))
+    if recipe.optimiser == "adamw":
+        return schedules.OneCycleLR(optimise, recipe.learning_rate, steps)
+    return schedules.OneCycleLR(
+        optimise, recipe.learning_rate, steps, pct_start=0.2, cycle_momentum=False
     )
-    return optimise, schedule
 
 
 def _to_compile(network: nn.Module, how: str) -> list[nn.Module]:
@@ -469,6 +495,8 @@ def _resume(path: Path, training: _Training) -> list[dict]:
         training.optimise.load_state_dict(state["optimiser"])
         training.schedule.load_state_dict(state["schedule"])
         training.generator.set_state(state["generator"])
+        if training.mean:
+            training.mean.load_state_dict(state["mean"])
     except unreadable as error:
         raise ValueError(f"checkpoint {path} cannot be read: {_checks.first_line(error)}") from None
     return log

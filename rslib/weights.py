@@ -268,5 +268,5 @@ def _hyperparameters(recipe: str, changes: Mapping[str, Any], seed: int) -> dict
         raise ValueError(f"recipe must be one of {known}, got {recipe!r}")
     first = dict.fromkeys(("epochs", "batch_size", "learning_rate"))
     found: dict[str, Any] = first | {"seed": seed} | training.RECIPES[recipe]
-    found |= {"consistency": 0.0, "bfloat16": False, "compiled": "no"}
+    found |= {"consistency": 0.0, "average": False, "bfloat16": False, "compiled": "no"}
     return found | {name: value for name, value in changes.items() if value is not None}

@@ -40,19 +40,13 @@ def test_one_network_begins_at_random_and_those_of_every_sigma_with_its_weights(
     steps = [cli._parser().parse_args(step) for step in shown(capsys) if step[0] == "train"]
     more = shown(capsys, "--sigma", "0.5", "--consistency", "9")
     steps += [cli._parser().parse_args(step) for step in more[:2]]
-    assert [step.sigma for step in steps] == [
-        "0.5",
-        "0.5",
-        "0.5",
-        "0.25",
-        "0.5",
-        "1.0",
-        *["0.5"] * 2,
-    ]
+    levels = ["0.5", "0.25", "1.0", "0.5"]  # each after the first network's
+    assert [step.sigma for step in steps] == [s for level in levels for s in ("0.5", level)]
     firsts, others = steps[::2], steps[1::2]
     assert {(step.start, step.epochs, step.out) for step in firsts} == {(None, None, firsts[0].out)}
-    assert {(step.start, step.epochs) for step in others} == {(firsts[0].out, 6)}
-    assert len({step.out for step in others}) == 4 and {s.learning_rate for s in others} == {0.1}
+    assert {(step.start, step.epochs) for step in others} == {(firsts[0].out, 8)}
+    assert len({step.out for step in others}) == 4 and {s.learning_rate for s in others} == {0.05}
+    assert {s.average for s in others} == {True} and {s.average for s in firsts} == {False}
 
 
 def test_without_noise_there_is_nothing_to_certify(capsys):

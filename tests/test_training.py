@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from rslib import datasets, models, training
 
@@ -211,6 +212,34 @@ def test_consistency_pairs_two_noisy_copies_of_one_image(monkeypatch):
     assert first.std() > 0.01
 
 
+@pytest.mark.parametrize("optimiser", training.OPTIMISERS)
+def test_averaging_ends_at_the_mean_of_the_second_half_s_weights(optimiser):
+    seen, rates = [], []
+
+    def note(optimise, arguments, options):
+        seen.append([p.detach().clone() for p in optimise.param_groups[0]["params"]])
+        rates.append(optimise.param_groups[0]["lr"])
+
+    hook = register_optimizer_step_post_hook(note)
+    still = {"augment": False, "batch_size": len(PICTURES), "optimiser": optimiser}
+    network = Small()
+    training.train(network, PICTURES, 1e-7, **(FAST | still), epochs=21, average=True)
+    hook.remove()
+    assert (
+        len(seen) == 21 and max(rates[:2]) < rates[2] and rates[2:] == [FAST["learning_rate"]] * 19
+    )
+    mean = [torch.stack(steps).mean(0) for steps in zip(*seen[10:])]
+    assert all(torch.allclose(p, q, atol=1e-6) for p, q in zip(network.parameters(), mean))
+    assert not torch.allclose(mean[0], seen[-1][0], atol=1e-3)
+    # One batch without noise: the statistics are those of all images under the mean weights.
+    x, images = None, torch.from_numpy(PICTURES.images)
+    for layer in network:
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            assert torch.allclose(layer.running_mean, x.mean((0, 2, 3)), atol=1e-5)
+            assert not network.training and layer.momentum == 0.1
+        x = layer(images if x is None else x)
+
+
 def test_shift_and_flip_shows_every_place_and_nothing_else():
     image = torch.arange(1.0, 1 + 2 * 6 * 5).view(1, 2, 6, 5)
     padded = torch.nn.functional.pad(image, (4, 4, 4, 4))[0]
@@ -227,22 +256,24 @@ def test_shift_and_flip_shows_every_place_and_nothing_else():
     assert len(allowed) == len(found) == 162
 
 
-def test_stopped_and_resumed_is_as_if_never_stopped(tmp_path):
+@pytest.mark.parametrize("options", [{"consistency": 1.0}, {"average": True}])
+def test_stopped_and_resumed_is_as_if_never_stopped(tmp_path, options):
+    options = {"epochs": 4} | options
     path = tmp_path / "new" / "checkpoint"
-    whole, log = small(epochs=4, consistency=1.0)
+    whole, log = small(**options)
 
     def stop(entry):
-        if entry["epoch"] == 2:
+        if entry["epoch"] == 3:  # within the half that is averaged, where it is
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        small(epochs=4, consistency=1.0, checkpoint=path, progress=stop)
+        small(**options, checkpoint=path, progress=stop)
     seen = []
-    again, resumed = small(epochs=4, consistency=1.0, checkpoint=path, progress=seen.append)
-    assert [entry["epoch"] for entry in seen] == [3, 4] and same(whole, again)
+    again, resumed = small(**options, checkpoint=path, progress=seen.append)
+    assert [entry["epoch"] for entry in seen] == [4] and same(whole, again)
     strip = lambda log: [{k: v for k, v in e.items() if k != "seconds"} for e in log]  # noqa: E731
     assert strip(resumed) == strip(log)
-    done, _ = small(epochs=4, consistency=1.0, checkpoint=path)
+    done, _ = small(**options, checkpoint=path)
     assert same(done, whole), "a finished checkpoint gives its weights"
     assert [file.name for file in path.parent.iterdir()] == ["checkpoint"]
 
