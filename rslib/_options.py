@@ -101,7 +101,7 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     "learning_rate": {"type": float, "help": "default: the recipe's"},
     "weight_decay": {"type": float, "help": "default: the recipe's"},
     "consistency": {"type": float, "default": 0.0, "help": "weight of consistency regularisation"},
-    "average": {"action": "store_true", "help": "the mean of the second half's weights"},
+    "average": {"action": "store_true", "help": "constant rate, mean of the weights"},
     "bfloat16": {"action": "store_true", "help": "mixed precision"},
     "compiled": {"choices": ("no", "blocks", "whole"), "default": "no"},
 }
