@@ -17,40 +17,43 @@ def shown(capsys, *arguments):
 
 def test_each_step_is_a_command_that_rslib_takes(capsys):
     steps = shown(capsys)
-    assert [step[0] for step in steps] == ["train", "train", "quantize", "certify"] * 3
+    assert [step[0] for step in steps] == ["train", "train", "train", "quantize", "certify"] * 3
     for step in steps:
         assert cli._parser().parse_args(step).run
-    options = cli._parser().parse_args(steps[3])
+    options = cli._parser().parse_args(steps[4])
     assert (options.n0, options.n, options.alpha_text) == (100, 100_000, "0.001")
-    assert options.indices == "::20" and options.weights == steps[2][-1]
+    assert options.indices == "::20" and options.weights == steps[3][-1]
     assert options.at[0] == "0" and options.at[-1] == "1.5" and len(options.at) == 13
 
 
 def test_the_better_training_has_folders_of_its_own(capsys):
     given = ["--sigma", "0.5", "--consistency", "10", "--epochs", "4"]
-    first, train, quantize, certify = shown(capsys, *given)
+    first, second, train, quantize, certify = shown(capsys, *given)
     options = cli._parser().parse_args(train)
     assert (options.consistency, options.epochs) == (10, 4)
-    assert "--consistency" not in first and first[-1].endswith("/wide/first.safetensors")
+    assert not {"--consistency", "4"} & {*first, *second}
+    assert first[-1].endswith("/wide/first.safetensors")
     assert all("wide-consistency/sigma_0.5" in step[-1] for step in (train, quantize, certify))
     assert not any("consistency" in word for step in shown(capsys) for word in step)
 
 
-def test_one_network_begins_at_random_and_those_of_every_sigma_with_its_weights(capsys):
+def test_one_network_begins_at_random_and_those_of_every_sigma_go_on_from_it(capsys):
     steps = [cli._parser().parse_args(step) for step in shown(capsys) if step[0] == "train"]
     more = shown(capsys, "--sigma", "0.5", "--consistency", "9")
-    steps += [cli._parser().parse_args(step) for step in more[:2]]
-    levels = ["0.5", "0.25", "1.0", "0.5"]  # each after the first network's
-    assert [step.sigma for step in steps] == [s for level in levels for s in ("0.5", level)]
-    firsts, others = steps[::2], steps[1::2]
-    assert {(step.start, step.epochs, step.out) for step in firsts} == {(None, None, firsts[0].out)}
-    assert {(step.start, step.epochs) for step in others} == {(firsts[0].out, 8)}
-    assert len({step.out for step in others}) == 4 and {s.learning_rate for s in others} == {0.05}
-    assert {s.average for s in others} == {True} and {s.average for s in firsts} == {False}
+    steps += [cli._parser().parse_args(step) for step in more[:3]]
+    firsts, seconds, others = steps[::3], steps[1::3], steps[2::3]
+    assert [step.sigma for step in others] == ["0.5", "0.25", "1.0", "0.5"]
+    assert {step.sigma for step in firsts + seconds} == {"0.5"}
+    assert {(step.start, step.epochs) for step in firsts} == {(None, None)}
+    assert {step.start for step in seconds} == {firsts[0].out} == {step.out for step in firsts}
+    assert {step.start for step in others} == {seconds[0].out} == {step.out for step in seconds}
+    assert {(s.epochs, s.learning_rate, s.average) for s in seconds + others} == {(8, 0.05, True)}
+    assert {step.seed for step in others}.isdisjoint({step.seed for step in firsts + seconds})
+    assert len({step.out for step in others}) == 4 and not any(step.average for step in firsts)
 
 
 def test_without_noise_there_is_nothing_to_certify(capsys):
-    _, train = shown(capsys, "--sigma", "0")
+    *_, train = shown(capsys, "--sigma", "0")
     assert train[0] == "train" and cli._parser().parse_args(train).sigma == "0"
 
 
@@ -67,7 +70,7 @@ def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(c
 
 @pytest.mark.parametrize("sigma", ["0.12", "0.25", "0.5", "1.0"])
 def test_no_radius_is_asked_that_no_vote_could_certify(sigma, capsys):
-    asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[3]).at
+    asked = cli._parser().parse_args(shown(capsys, "--sigma", sigma)[4]).at
     limit = certificates.max_certified_radius(100_000, 0.001, float(sigma))
     assert [r for r in evening.RADII if float(r) < limit] == list(asked)
 
@@ -93,10 +96,10 @@ def test_what_is_done_is_not_done_again_and_a_failure_ends_it(tmp_path, monkeypa
     monkeypatch.setattr(evening.subprocess, "run", run)
     out = ["--root", "images", "--out", str(tmp_path), "--cores", "2"]
     assert evening.main([*out, "--sigma", "0.5", "0.25"]) == 3
-    assert ran == ["train", "train", "quantize", "certify"]
-    for name in ("first", "sigma_0.5"):
+    assert ran == ["train", "train", "train", "quantize", "certify"]
+    for name in ("first", "second", "sigma_0.5"):
         weights = tmp_path / f"models/cifar10/wide/{name}.safetensors"
         weights.parent.mkdir(parents=True, exist_ok=True)
         weights.touch()
     assert evening.main([*out, "--sigma", "0.5"]) == 3
-    assert ran[4:] == ["quantize", "certify"]
+    assert ran[5:] == ["quantize", "certify"]

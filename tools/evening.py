@@ -7,10 +7,10 @@
     evening.py --root DIR --sigma 0                  only train: the undefended network
 
 Every step is a command of `rslib` that can be given by hand, and goes on where it was stopped; what
-is done is not done again. One network is trained from random weights at sigma 0.5, `first`; the
-network of every sigma begins with its weights, which makes them cheaper together, and ends as the
-mean of its weights on the way. Images are those of torchvision's CIFAR-10 under DIR, or with
-`--data cifar10-jpeg` those of DIR/cifar10_jpeg.npz.
+is done is not done again. One network is trained from random weights at sigma 0.5, `first`, and
+goes on there, ending as the mean of its weights on the way: `second`. The network of every sigma
+goes on from that in the same way, which makes them cheaper together. Images are those of
+torchvision's CIFAR-10 under DIR, or with `--data cifar10-jpeg` those of DIR/cifar10_jpeg.npz.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from pathlib import Path
 # Those of the table of Cohen et al. (2019), the points half way between them, and 0.
 RADII = tuple(f"{eighth / 8:g}" for eighth in range(13))
 LARGEST = 3.81  # times sigma: no radius beyond can be certified with 100,000 samples
-SEEDS = {"train": 1, "quantize": 2}
-FIRST = "0.5"  # sigma of the weights that all begin with
+SEEDS = {"shared": 1, "quantize": 2, "train": 3}  # other noise than in the weights begun with
+SHARED = "0.5"  # sigma of the weights that all begin with
 GOING_ON = {"epochs": "8", "learning-rate": "0.05"}  # a quarter of the recipe's rate, constant
 
 
@@ -34,7 +34,7 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     name = options.model + ("-consistency" if options.consistency else "")
     models = options.out / "models" / options.data
     trained = models / name / f"sigma_{sigma}.safetensors"
-    first = models / options.model / "first.safetensors"
+    first, second = (models / options.model / f"{n}.safetensors" for n in ("first", "second"))
     rounded = trained.with_suffix(".int8.onnx")
     folder = name + ("-fixed" if options.fixed else "")
     certified = options.out / "certify" / options.data / folder / f"sigma_{sigma}.tsv"
@@ -43,16 +43,20 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     def train(sigma: str, out: Path, *more: str) -> tuple[Path, list[str]]:
         images = [options.data, "--root", str(options.root), "--sigma", sigma]
         words = ["train", *images, "--model", options.model, "--recipe", options.recipe, *more]
-        words += ["--seed", str(SEEDS["train"]), "--threads", str(options.cores)]
+        seed = SEEDS["train" if out == trained else "shared"]
+        words += ["--seed", str(seed), "--threads", str(options.cores)]
         words += ["--store", "float16", "--log", str(out.with_suffix(".jsonl"))]
         words += ["--checkpoint", str(out.with_suffix(".checkpoint")), "--out", str(out)]
         return out, words
 
+    def goes_on(sigma: str, start: Path, out: Path, **asked: str | None) -> tuple[Path, list[str]]:
+        changes = GOING_ON | {name: value for name, value in asked.items() if value}
+        words = [word for name, value in changes.items() for word in (f"--{name}", value)]
+        return train(sigma, out, "--start", str(start), "--average", *words)
+
     asked = {"consistency": options.consistency, "epochs": options.epochs}
-    changes = GOING_ON | {name: value for name, value in asked.items() if value}
-    words = [word for name, value in changes.items() for word in (f"--{name}", value)]
-    going_on = ["--start", str(first), "--average", *words]
-    steps = [train(FIRST, first), train(sigma, trained, *going_on)]
+    steps = [train(SHARED, first), goes_on(SHARED, first, second)]
+    steps += [goes_on(sigma, second, trained, **asked)]
     if float(sigma) == 0:
         return steps
     quantize = ["quantize", str(trained), *data, "--seed", str(SEEDS["quantize"])]
@@ -82,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="wide")
     parser.add_argument("--recipe", default="evening")
     parser.add_argument("--consistency", metavar="WEIGHT", help="of the regularisation, e.g. 10")
-    parser.add_argument("--epochs", help=f"after the first (default {GOING_ON['epochs']})")
+    parser.add_argument("--epochs", help=f"after those shared (default {GOING_ON['epochs']})")
     parser.add_argument(
         "--fixed", action="store_true", help="all 100,000 samples, of every fifth of the images"
     )
