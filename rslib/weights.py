@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -83,7 +84,8 @@ def train(
         Arguments of `rslib.training.train` in which the run departs from the recipe, None where it
         does not.
     seed : int
-        Fixes the network's first weights and all draws.
+        Fixes the network's first weights and all draws; with ``start`` its hash does so, too: else
+        a network that goes on would see the noise again that it began with.
     store : {"float32", "bfloat16", "float16"}
         Number type of the weights in the file.
     threads, device
@@ -128,7 +130,7 @@ def train(
             checkpoint=checkpoint,
             log_file=log_file,
             budget=budget or math.inf,
-            **hyper,
+            **hyper | {"seed": _seed_of_draws(seed, started_from)},
         )
     # A resumed run counts the epochs before it, and not what it took to begin again.
     wall_time = max(time.monotonic() - began, sum(entry["seconds"] for entry in log))
@@ -164,6 +166,16 @@ def _first(
         raise ValueError(f"start must be weights of {name}, got {start}, of {what}")
     file = Path(os.path.relpath(opened.path, folder)).as_posix()
     return opened.network, {"start": {"file": file, "sha256": opened.sha256}}
+
+
+def _seed_of_draws(seed: int, started_from: dict[str, Any]) -> int:
+    """The seed itself, or one that no run before with the same seed had."""
+    if not started_from:
+        return seed
+    words = np.random.SeedSequence(
+        [_checks.whole("seed", seed, 0), int(started_from["start"]["sha256"], 16)]
+    )
+    return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def quantize(

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 import rslib
-from rslib import _files, cli, records, runs, verifier
+from rslib import _files, cli, records, runs, training, verifier
 
 ROOT = Path(__file__).parents[1]
 UNSEEDED = "without --seed"
@@ -76,6 +76,30 @@ def test_train_begins_with_given_weights_and_says_which(weights, tmp_path, capsy
     assert f"start must be weights of cnn, got {weights}, of mlp" in capsys.readouterr().err
     assert cli.main([*more, "mlp", "--overwrite", "--start", "no.safetensors"]) == 2
     assert "no.safetensors: no such file" in capsys.readouterr().err
+
+
+def test_a_network_that_goes_on_does_not_see_the_same_noise_again(weights, tmp_path, monkeypatch):
+    real, seeds = training.train, []
+
+    def train(*arguments, **named):
+        seeds.append(named["seed"])
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(training, "train", train)
+
+    def seed_with(start, seed):
+        out = tmp_path / f"{len(seeds)}.safetensors"
+        words = ["train", "digits", "--sigma", "0.5", "--epochs", "1", "--model", "mlp"]
+        words += [*(["--start", str(start)] if start else []), "--seed", str(seed)]
+        assert cli.main([*words, "--out", str(out)]) == 0
+        assert records.read_manifest(out.with_suffix(".json"))["training"]["seed"] == seed
+        return out
+
+    fresh = seed_with(None, 0)
+    second = seed_with(weights, 0)
+    seed_with(second, 0), seed_with(weights, 0), seed_with(weights, 1)
+    assert fresh and seeds[0] == 0 and seeds[1] == seeds[3] and len(set(seeds)) == 4
+    assert all(0 <= seed < 2**63 for seed in seeds)
 
 
 def test_train_does_not_overwrite(weights, capsys):
