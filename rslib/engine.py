@@ -59,7 +59,7 @@ class Plan:
     ValueError
         If a field is out of range, or the backend is not for that number type and device.
     TypeError
-        If `rows` or `threads` is no whole number.
+        If ``rows`` or ``threads`` is no whole number.
     """
 
     backend: str

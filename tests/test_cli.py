@@ -95,10 +95,12 @@ def test_a_network_that_goes_on_does_not_see_the_same_noise_again(weights, tmp_p
         assert records.read_manifest(out.with_suffix(".json"))["training"]["seed"] == seed
         return out
 
-    fresh = seed_with(None, 0)
+    seed_with(None, 0)
     second = seed_with(weights, 0)
-    seed_with(second, 0), seed_with(weights, 0), seed_with(weights, 1)
-    assert fresh and seeds[0] == 0 and seeds[1] == seeds[3] and len(set(seeds)) == 4
+    for start, seed in ((second, 0), (weights, 0), (weights, 1)):
+        seed_with(start, seed)
+    alone, on, on_again, same_start, other_seed = seeds
+    assert alone == 0 and on == same_start and len({alone, on, on_again, other_seed}) == 4
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
