@@ -204,12 +204,12 @@ def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
 def _add_methods(added: argparse.ArgumentParser) -> None:
     """An option for each method that has one; of those that may stop a run one at most."""
     stops = added.add_mutually_exclusive_group()
-    for method in decisions.METHODS.values():
-        option = method.option
+    offered = [(m.option, stops if m.sequential else added) for m in decisions.METHODS.values()]
+    settings = [(one, added) for m in decisions.METHODS.values() for one in m.settings]
+    for option, group in [*offered, *settings]:
         if option is None:
             continue
-        group = stops if method.sequential else added
-        if option.takes_radii:
+        if option.takes_decimals:
             group.add_argument(
                 option.flag,
                 type=_radius,

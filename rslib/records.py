@@ -19,8 +19,9 @@ or fractions.
 A run may have stopped before its n-th sample. Its manifest then has a field ``method``, and its
 rows may hold fewer than n estimation counts: ``{"name": "early-abstain"}`` (only rows that abstain
 do), ``{"name": "radius-loss", "loss": "0.05"}``, or ``{"name": "at", "radii": ["0", "0.25"]}``, in
-which every radius is one of those asked for. Without that field every row holds n. A radius that
-was asked for is kept once it was shown: ``estimation`` then holds the counts at the look that
+which every radius is one of those asked for; with ``"give_up": "0.01"`` beside the radii, one was
+given up where its chance to be shown was below that. Without that field every row holds n. A radius
+that was asked for is kept once it was shown: ``estimation`` then holds the counts at the look that
 showed it, and says of how many samples these are, where more were drawn: ``7:60 of 284``.
 
 Nothing is read on trust. Whatever the bytes, reading either gives what they say or raises

@@ -32,6 +32,7 @@ from functools import lru_cache, reduce
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
+from scipy.stats import hypergeom
 
 from rslib import _checks
 from rslib.confidence import (
@@ -48,6 +49,7 @@ __all__ = [
     "FINAL_SHARE",
     "is_above",
     "is_hopeless",
+    "is_unlikely",
     "least_successes",
     "log_e_value",
     "looking_times",
@@ -422,6 +424,76 @@ def is_hopeless(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, alpha: floa
     bound = lower_bound(missing[few], left[few], _REVERSAL_SHARE * alpha)
     hopeless[few] = against(np.asarray(bound))
     return hopeless[()]
+
+
+def is_unlikely(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, chance: float) -> np.ndarray:
+    r"""Whether the first t of n samples leave too small a chance of `need` successes among all n.
+
+    Gives up sooner than `is_hopeless`, for a promise that is weaker: on the average over the
+    probability of success, not whatever it is.
+
+    Parameters
+    ----------
+    k, t, need, n
+        As for `is_hopeless`.
+    chance : float
+        What is too small, above 0 and at most 1/2.
+
+    Returns
+    -------
+    ndarray of bool
+        If the probability of success is uniform on [0, 1], a run that stops when the answer is
+        first True, at whichever t, gives up `need` successes that were to come with probability
+        below `chance`. Giving up makes no claim, so it spends nothing of the alpha of a
+        certificate.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is not as described.
+
+    Notes
+    -----
+    The chance is that of :math:`X \le k`, where X is how many of the places 1 to t + 1 are among
+    `need` places that are drawn from n + 1 without repetition. For a uniform probability and n
+    trials may be had from n + 1 uniform numbers in any order: the first is the probability, the
+    others are successes where they are less. Given k successes of t, its rank among the first
+    t + 1 is k + 1; so all n have `need` successes where the (k + 1)-th smallest of the first t + 1
+    has at least `need` of all others below it, that is, where at most k of those t + 1 are among
+    the `need` smallest of all. And a promise that holds given any past holds at a time that the
+    past decides.
+
+    Examples
+    --------
+    >>> is_unlikely([45, 52], [100, 100], need=557, n=1000, chance=0.05)
+    array([ True, False])
+    """
+    chance = check_chance("chance", chance)
+    k, t, need = np.broadcast_arrays(*successes_of_trials(k, t), need)
+    _check_last(t, n)
+    unlikely = np.array(need - k > n - t)
+    # From the mean on, and so from the median on, the chance is at least one half.
+    few = (need > k) & (k * (n + 1) < need * (t + 1)) & ~unlikely
+    unlikely[few] = _chance_is_below(chance, k[few], t[few] + 1, need[few], n + 1)
+    return unlikely[()]
+
+
+def _chance_is_below(
+    chance: float, k: np.ndarray, group: np.ndarray, drawn: np.ndarray, places: int
+) -> np.ndarray:
+    """Whether at most k of a group are, with so small a chance, among places that are drawn."""
+    # Hoeffding's bound (1963, theorem 4: also without repetition) is above the sum, and cheaper.
+    share, found = group / places, k / drawn
+    rate = special.rel_entr(found, share) + special.rel_entr(1 - found, 1 - share)
+    below = drawn * rate > -math.log(chance) * (1 + 1e-9)
+    near = ~below
+    below[near] = hypergeom.cdf(k[near], places, group[near], drawn[near]) < chance
+    return below
+
+
+def check_chance(name: str, chance: float) -> float:
+    """What `is_unlikely` may be told, or an error that names it."""
+    return _checks.real(name, chance, lambda c: 0 < c <= 0.5, "be above 0 and at most 1/2")
 
 
 def _check_last(t: np.ndarray, n: int) -> None:

@@ -590,6 +590,8 @@ class SmoothedClassifier:
     ) -> Iterator[Decision]:
         """What `certify_at` returns for each of several examples, which share forward passes.
 
+        `certify_by` with ``AtRadii(radii, give_up=0.01)`` gives up sooner what is unlikely.
+
         Parameters
         ----------
         xs : iterable of Tensor or numpy.ndarray

@@ -412,6 +412,10 @@ def _read_method(fields: _Fields, two_sided: bool) -> tuple[str, tuple[Fraction,
     if any(type(text) is not str or not _RADIUS.fullmatch(text) for text in texts):
         raise fields.wrong("method", "decimals with at most 6 places in strings")
     radii = tuple(map(Fraction, texts)) if name == "at" else ()
+    if name == "at" and "give_up" in fields.manifest["method"]:  # spends nothing of alpha
+        chance = fields.of_type("method.give_up", str, "a string")
+        if not _RADIUS.fullmatch(chance) or not 0 < Fraction(chance) <= Fraction(1, 2):
+            raise fields.wrong("method.give_up", "a decimal above 0 and at most 0.5")
     if name == "at" and (not radii or any(a >= b for a, b in pairwise(radii))):
         raise fields.wrong("method.radii", "ascending, and not empty")
     return name, radii

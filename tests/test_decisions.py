@@ -297,6 +297,24 @@ def test_a_run_stops_when_each_radius_is_shown_or_hopeless(setting):
         assert (stops, shows) == (stop, shown.any())
 
 
+def test_a_run_gives_up_sooner_what_is_unlikely_to_be_shown():
+    setting, method = replace(SETTING, n=1000), AtRadii((0.1, 0.3), give_up="0.02")
+    p = norm.cdf(np.array([0.1, 0.3]) / SIGMA) + setting.total_variation
+    need = [sequential.least_successes(float(one), 1000, 0.01) for one in p]
+    k, t = np.array([(k, t) for t in (20, 60, 300, 800, 1000) for k in range(t // 2, t + 1)]).T
+    above = sequential.is_above(k[:, None], t[:, None], p, 1000, 0.01)
+    hopeless = sequential.is_hopeless(k[:, None], t[:, None], need, 1000, 0.01)
+    unlikely = sequential.is_unlikely(k[:, None], t[:, None], need, 1000, 0.02)
+    expected, late = ((above | one).all(axis=1) for one in (unlikely, hopeless))
+    assert expected.sum() > late.sum() > 0 and not expected.all() and (unlikely | ~hopeless).all()
+    for one, look, stop, shown in zip(k, t, expected, above):
+        (stops,), (shows,) = method.stop_rule(setting)(np.array([one]), np.array([look]))
+        assert (stops, shows) == (stop, shown.any())
+    # What counts show does not depend on it.
+    counts = [0, 20], (2, 98)
+    assert method.conclude(SETTING, *counts) == AtRadii((0.1, 0.3)).conclude(SETTING, *counts)
+
+
 @pytest.mark.parametrize("piece", [1, 2, 7])
 def test_a_radius_that_was_shown_stays_shown(piece):
     """0.1 at the first look and 0.2 at the third, lost later: what is left to decide is 0.5."""
@@ -378,6 +396,9 @@ def test_conclusions_are_pickled_copied_and_written_as_json(setting):
         (lambda: AtRadii(()), ValueError, "radii must not be empty"),
         (lambda: AtRadii((0.1, math.inf)), ValueError, "radii must be finite and not negative"),
         (lambda: AtRadii(("0.1", None)), TypeError, "radii must be a number, got None"),
+        (lambda: AtRadii((0.1,), 0.6), ValueError, "give_up must be above 0 and at most 1/2, got"),
+        (lambda: AtRadii((0.1,), 0), ValueError, "give_up must be above 0 and at most 1/2, got 0"),
+        (lambda: AtRadii((0.1,), [0.1]), TypeError, "give_up must be a number, got"),
     ],
 )
 def test_what_no_method_takes(make, error, words):
@@ -417,6 +438,10 @@ def test_alphas_that_are_refused(alpha, may_stop, words):
         (
             AtRadii(("0", "0.25", "0.50")),
             '{"two_sided": false, "method": {"name": "at", "radii": ["0", "0.25", "0.50"]}}',
+        ),
+        (
+            AtRadii(("0.25",), "0.010"),
+            '{"two_sided": false, "method": {"name": "at", "radii": ["0.25"], "give_up": "0.010"}}',
         ),
     ],
 )
@@ -466,6 +491,15 @@ def test_numbers_are_written_as_decimals():
             {"name": "radius-loss", "loss": "9" * 70},
             'method.loss: must be a decimal with at most 6 places in a string, got "' + "9" * 56,
         ),
+        (
+            {"name": "at", "radii": ["0.5"], "give_up": 0.01},
+            "method.give_up: must be a decimal above 0, at most 0.5, with at most 6 places in a "
+            "string, got 0.01",
+        ),
+        ({"name": "at", "radii": ["0.5"], "give_up": "0.0"}, "method.give_up: must be a decimal"),
+        ({"name": "at", "radii": ["0.5"], "give_up": "0.51"}, "method.give_up: must be a decimal"),
+        ({"name": "at", "give_up": "0.5"}, "method.radii: missing"),
+        ({"name": "radius-loss", "give_up": "0.5"}, "method.give_up: not a field of"),
         ({"name": "early-abstain", "loss": "0"}, 'method.loss: not a field of "early-abstain"'),
     ],
 )
@@ -542,6 +576,8 @@ def test_rows_that_say_how_many_were_drawn():
         ({"early_abstain": True}, EarlyAbstain()),
         ({"radius_loss": "0"}, RadiusLoss("0")),
         ({"at": ["0.25", "0", "0.1"]}, AtRadii(("0", "0.1", "0.25"))),
+        ({"at": ["0.25", "0"], "give_up": "0.01"}, AtRadii(("0", "0.25"), "0.01")),
+        ({"at": ["0.25"], "give_up": None}, AtRadii(("0.25",))),
     ],
 )
 def test_methods_from_options(values, method):
@@ -559,6 +595,9 @@ def test_methods_from_options(values, method):
             {"radius_loss": "0", "early_abstain": True},
             "--radius-loss does not go with --early",
         ),
+        ({"give_up": "0.01"}, "--give-up goes with --at only"),
+        ({"give_up": "0.01", "radius_loss": "0"}, "--give-up goes with --at only"),
+        ({"give_up": "0", "at": ["0.5"]}, "give_up must be above 0 and at most 1/2, got 0.0"),
         ({"at": ["0.50", "0.5"]}, "--at must name each radius once, got 0.5 0.50"),
     ],
 )
@@ -568,7 +607,7 @@ def test_options_that_do_not_go_together(values, words):
 
 
 def test_options_say_what_follows_them():
-    found = {m.option.flag: (m.option.takes_radii, m.option.nargs, m.option.metavar)
+    found = {m.option.flag: (m.option.takes_decimals, m.option.nargs, m.option.metavar)
              for m in METHODS.values() if m.option}  # fmt: skip
     assert found == {
         "--two-sided": (False, None, None),
@@ -576,3 +615,5 @@ def test_options_say_what_follows_them():
         "--radius-loss": (True, None, "LOSS"),
         "--at": (True, "+", "R"),
     }
+    (setting,) = (one for method in METHODS.values() for one in method.settings)
+    assert (setting.flag, setting.name, setting.metavar) == ("--give-up", "give_up", "CHANCE")

@@ -206,6 +206,15 @@ MUTANTS = {
     "giving up although enough remain": Mutant(
         "is_hopeless", "np.array(missing > left)", "np.array(2 * missing > left)"
     ),
+    "one sample too few in the chance that is left": Mutant(
+        "is_unlikely", "k[few], t[few] + 1, need[few], n + 1", "k[few], t[few], need[few], n"
+    ),
+    "giving up by a bound that is too small": Mutant(
+        "_chance_is_below", "below = drawn * rate >", "below = 2 * drawn * rate >"
+    ),
+    "a radius given up by its chance to be shown, unasked": Mutant(
+        "AtRadii.stop_rule.given_up", "if chance is None:", "if chance is not None:"
+    ),
     "selection samples looked at again": Mutant(
         "_Run.__init__",
         "for of in (Purpose.SELECTION, Purpose.ESTIMATION)]",

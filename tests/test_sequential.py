@@ -9,13 +9,14 @@ import pytest
 from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
+from scipy.stats import betabinom, binom
 
 from rslib import sequential
 from rslib.confidence import SMALLEST_ALPHA, lower_bound
 from rslib.sequential import (
     is_above,
     is_hopeless,
+    is_unlikely,
     least_successes,
     log_e_value,
     looking_times,
@@ -282,6 +283,58 @@ def test_hopeless_where_more_are_missing_than_remain():
     assert not is_hopeless(50, 50, 950, 1000, 0.001)
 
 
+def unlikely_after(n, need, chance):
+    """For t = 1, ..., n - 1: at which k from 0 to t a run is given up."""
+    return [is_unlikely(np.arange(t + 1), t, need, n, chance) for t in range(1, n)]
+
+
+@pytest.mark.parametrize(("n", "need"), [(30, 16), (30, 29), (30, 30), (30, 1), (1000, 846)])
+@pytest.mark.parametrize("chance", [0.001, 0.05, 0.5])
+def test_unlikely_is_a_tail_of_the_beta_binomial_law(n, need, chance):
+    """The law of the successes still to come, the probability having been uniform."""
+    for t in range(1, n, 1 + n // 40):
+        k = np.arange(t + 1)
+        tail = betabinom.sf(need - k - 1, n - t, k + 1, t - k + 1)
+        assert not np.isclose(tail, chance, rtol=1e-9).any()  # else rounding would decide
+        assert (is_unlikely(k, t, need, n, chance) == (tail < chance)).all()
+
+
+@pytest.mark.parametrize("chance", [0.01, 0.05])
+@pytest.mark.parametrize("need", [61, 110])
+def test_giving_up_the_unlikely_loses_less_than_the_chance_on_the_average(need, chance):
+    """Exactly, over all paths of 120 samples of a uniform probability; a laxer rule loses more."""
+    n, lost = 120, {}
+    laxer = 4 * chance
+    for rule in (chance, laxer):
+        alive, total, stopped, earliest = np.ones(1), 0.0, 0.0, n
+        for t, stops in enumerate(unlikely_after(n, need, rule), start=1):
+            success = np.arange(1, t + 1) / (t + 1)  # given k of t - 1, Laplace's (k + 1)/(t + 1)
+            alive = np.append(alive * (1 - success), 0) + np.append(0, alive * success)
+            at = np.flatnonzero(stops & (alive > 0))
+            if at.size:
+                earliest = min(earliest, t)
+                total += alive[at] @ betabinom.sf(need - at - 1, n - t, at + 1, t - at + 1)
+                stopped += alive[at].sum()
+                alive[at] = 0
+        lost[rule] = total / stopped
+        assert total / stopped < rule and earliest < n / 2 and stopped > 0.2
+    assert lost[chance] < chance < lost[laxer]
+
+
+def test_unlikely_at_the_edges():
+    assert is_unlikely(0, 51, 950, 1000, 0.01)  # more are missing than remain
+    assert not is_unlikely(950, 960, 950, 1000, 0.01)  # they are there already
+    assert is_unlikely(1000, 1000, 1001, 1000, 0.5) and is_unlikely(500, 500, 1001, 1000, 0.5)
+    assert not is_unlikely(1000, 1000, 1000, 1000, 0.5) and is_unlikely(999, 1000, 1000, 1000, 0.01)
+    # One of one, and all of two: two in three of all probabilities, Laplace's rule.
+    assert not is_unlikely(1, 1, 2, 2, 0.5) and not is_unlikely(1, 3, 2, 4, 0.4 - 1e-9)
+    assert is_unlikely(1, 3, 2, 4, 0.4 + 1e-9)
+    assert is_unlikely([[5], [90]], 100, [500, 850], 1000, 0.01).tolist() == [
+        [True, True],
+        [False, False],
+    ]
+
+
 def test_the_looking_times_grow_by_one_per_cent_at_most():
     found = looking_times(10**5)
     assert found[0] == 10 and found[-1] == 10**5 and len(found) < 900
@@ -310,6 +363,10 @@ def test_the_looking_times_grow_by_one_per_cent_at_most():
             "t must be a whole number from 1 to 10**9, got 0",
         ),
         (lambda: is_hopeless(1, 3, 2, 2, 0.1), "t must not exceed n, got t = 3 and n = 2"),
+        (lambda: is_unlikely(1, 3, 2, 2, 0.1), "t must not exceed n, got t = 3 and n = 2"),
+        (lambda: is_unlikely(3, 2, 2, 9, 0.1), "k must not exceed n, got k = 3 and n = 2"),
+        (lambda: is_unlikely(1, 2, 2, 9, 0.0), "chance must be above 0 and at most 1/2, got 0.0"),
+        (lambda: is_unlikely(1, 2, 2, 9, 0.6), "chance must be above 0 and at most 1/2, got 0.6"),
         (lambda: is_above(1, 2, 0.5, 10**10, 0.1), "n must be at most 1000000000"),
         (lambda: looking_times(0), "n must be at least 1, got 0"),
     ],
@@ -320,6 +377,11 @@ def test_sequential_functions_refuse(call, words):
 
 
 def test_public_names():
-    tests = ["is_above", "is_hopeless", "least_successes", "looking_times", "log_e_value"]
-    bounds = ["sequential_lower_bound", "sequential_upper_bound", "stopped_lower_bound"]
+    tests = ["is_above", "is_hopeless", "is_unlikely", "least_successes", "looking_times"]
+    bounds = [
+        "log_e_value",
+        "sequential_lower_bound",
+        "sequential_upper_bound",
+        "stopped_lower_bound",
+    ]
     assert sequential.__all__ == sorted([*tests, *bounds, "BETTORS", "FINAL_SHARE"])

@@ -1079,6 +1079,14 @@ def test_rows_that_say_a_wrong_number_of_samples_drawn(tmp_path, name, of, words
         ({"name": "at", "radii": ["0.5", "0.50"]}, "method.radii: must be ascending"),
         ({"name": "at", "radii": [0.5]}, "method: must be decimals with at most 6 places"),
         ({"name": "at", "radii": ["1e-3"]}, "method: must be decimals with at most 6 places"),
+        *(
+            (
+                {"name": "at", "radii": ["0"], "give_up": chance},
+                "method.give_up: must be a decimal above 0 and at most 0.5, got",
+            )
+            for chance in ("0", "0.6", "1e-2")
+        ),
+        ({"name": "at", "radii": ["0"], "give_up": 0.1}, "method.give_up: must be a string"),
         ({"name": "radius-loss"}, "method.loss: missing"),
         ({"name": "radius-loss", "loss": 0.05}, "method.loss: must be a string, got 0.05"),
         ({"name": "radius-loss", "loss": "-0.05"}, "method: must be decimals"),

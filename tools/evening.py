@@ -23,6 +23,7 @@ from pathlib import Path
 # Those of the table of Cohen et al. (2019), the points half way between them, and 0.
 RADII = tuple(f"{eighth / 8:g}" for eighth in range(13))
 LARGEST = 3.81  # times sigma: no radius beyond can be certified with 100,000 samples
+GIVE_UP = "0.01"  # a radius with less chance than that to be shown
 SEEDS = {"train": 1, "quantize": 2}
 SHARED = "0.5"  # sigma of the weights that all begin with
 GOING_ON = {"epochs": "8", "learning-rate": "0.05"}  # a quarter of the recipe's rate, constant
@@ -62,7 +63,7 @@ def commands(sigma: str, options: argparse.Namespace) -> list[tuple[Path, list[s
     quantize += ["--out", str(rounded)]
     certify = ["certify", *data, "--weights", str(rounded), "--dtype", "int8"]
     certify += ["--n0", "100", "--n", "100000", "--alpha", "0.001", "--indices"]
-    certify += ["::100"] if options.fixed else ["::20", "--at", *radii]
+    certify += ["::100"] if options.fixed else ["::20", "--at", *radii, "--give-up", GIVE_UP]
     certify += ["--out", str(certified)]
     return [*steps, (rounded, quantize), (certified, certify)]
 

@@ -78,7 +78,7 @@ class Option:
         ``"--radius-loss"``, say.
     help : str
         One line.
-    takes_radii : bool
+    takes_decimals : bool
         Whether decimals follow the flag; else it stands alone.
     metavar, nargs : str or None
         Name of what follows, and how many of it, as argparse has them.
@@ -86,7 +86,7 @@ class Option:
 
     flag: str
     help: str
-    takes_radii: bool = False
+    takes_decimals: bool = False
     metavar: str | None = None
     nargs: str | None = None
 
@@ -110,12 +110,18 @@ class Method(ABC):
     fields : dict
         What a manifest holds of it beside the name: for each field of the class a test of the JSON
         value, and in words what it must be.
+    settings : tuple of Option
+        Options that go with ``option`` only, each named as the parameter it sets.
+    optional : dict
+        As ``fields``, for what need not be there.
     """
 
     name: ClassVar[str]
     sequential: ClassVar[bool] = False
     option: ClassVar[Option | None] = None
     fields: ClassVar[Mapping[str, tuple[Callable[[object], bool], str]]] = {}
+    settings: ClassVar[tuple[Option, ...]] = ()
+    optional: ClassVar[Mapping[str, tuple[Callable[[object], bool], str]]] = {}
 
     # --- runs
 

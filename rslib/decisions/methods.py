@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -188,7 +188,7 @@ class RadiusLoss(_OneRadius):
     option = Option(
         "--radius-loss",
         "stop when the radius is this close to what all copies would give",
-        takes_radii=True,
+        takes_decimals=True,
         metavar="LOSS",
     )
     fields: ClassVar = {"loss": (is_radius_text, "a decimal with at most 6 places in a string")}
@@ -226,6 +226,10 @@ class RadiusLoss(_OneRadius):
         return cls(value)
 
 
+def _is_chance_text(value: object) -> bool:
+    return is_radius_text(value) and 0 < Decimal(str(value)) <= Decimal("0.5")
+
+
 def _are_ascending_texts(value: object) -> bool:
     return (
         type(value) is list
@@ -241,8 +245,8 @@ class AtRadii(Method):
 
     A radius r holds where the class has a probability above Phi(r/sigma). Evidence that is valid at
     all times may say so at any sample, and then it is said: what comes later takes nothing back.
-    At any sample it may be clear that n samples would not say so. The run stops when each radius
-    has one or the other.
+    At any sample it may be clear that n samples would not say so, or by `give_up` unlikely. The
+    run stops when each radius has one or the other.
 
     Evidence for a radius is evidence for every smaller one. So the counts at the look which showed
     the largest radius, the first to do so, show all that are certified.
@@ -251,11 +255,16 @@ class AtRadii(Method):
     ----------
     radii : sequence of float or str
         In input units, l2 norm; at 0 the question is whether the class is g(x).
+    give_up : float or str, optional
+        Give a radius up, too, when the chance that n samples would show it is below this, above 0
+        and at most 1/2: see `rslib.sequential.is_unlikely`. Without it a radius that n samples
+        would show is given up with probability at most alpha, whatever the network. What is
+        certified is false with probability at most alpha with any or none.
 
     Raises
     ------
     ValueError, TypeError
-        If there is none, or one is negative or no number.
+        If there is no radius, or one is negative or no number, or `give_up` is out of range.
 
     References
     ----------
@@ -263,13 +272,14 @@ class AtRadii(Method):
     """
 
     radii: Sequence[float | str]
+    give_up: float | str | None = None
 
     name = "at"
     sequential = True
     option: ClassVar[Option] = Option(
         "--at",
         "decide these radii only, each as soon as it can be",
-        takes_radii=True,
+        takes_decimals=True,
         metavar="R",
         nargs="+",
     )
@@ -279,6 +289,20 @@ class AtRadii(Method):
             "a list of ascending decimals with at most 6 places in strings",
         )
     }
+    settings: ClassVar = (
+        Option(
+            "--give-up",
+            "with --at, give a radius up when its chance to be shown is below this, e.g. 0.01",
+            takes_decimals=True,
+            metavar="CHANCE",
+        ),
+    )
+    optional: ClassVar = {
+        "give_up": (
+            _is_chance_text,
+            "a decimal above 0, at most 0.5, with at most 6 places in a string",
+        )
+    }
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radii", tuple(self.radii))
@@ -286,12 +310,22 @@ class AtRadii(Method):
             raise ValueError("radii must not be empty")
         for radius in self.radii:
             check_given("radii", radius)
+        if self.give_up is not None:
+            check_given("give_up", self.give_up)
+            sequential.check_chance("give_up", float(self.give_up))
 
     def stop_rule(self, setting: Setting) -> Rule:
         """Where each radius was shown or is hopeless; more is shown by a larger radius."""
         n, alpha, p = setting.n, setting.alpha, self._shares(setting)
         need = np.array([sequential.least_successes(float(one), n, alpha) for one in p])
         largest = 0.0  # of the shares shown so far
+        chance = None if self.give_up is None else float(self.give_up)
+
+        def given_up(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+            hopeless = sequential.is_hopeless(k, t, need, n, alpha)
+            if chance is None:
+                return hopeless
+            return hopeless | sequential.is_unlikely(k, t, need, n, chance)
 
         def decided(k: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             nonlocal largest
@@ -300,7 +334,7 @@ class AtRadii(Method):
             shown = np.where(above, p, 0.0).max(axis=1)
             shown = np.maximum.accumulate(np.concatenate([[largest], shown]))
             largest = shown[-1]
-            settled = (p <= shown[1:, None]) | sequential.is_hopeless(k, t, need, n, alpha)
+            settled = (p <= shown[1:, None]) | given_up(k, t)
             return settled.all(axis=1), shown[1:] > shown[:-1]
 
         return decided
@@ -335,7 +369,9 @@ class AtRadii(Method):
         texts = sorted((as_text("radii", one) for one in self.radii), key=Decimal)
         if not _are_ascending_texts(texts):
             raise ValueError(f"radii must be named once each, got {', '.join(texts)}")
-        return {"radii": texts}
+        if self.give_up is None:
+            return {"radii": texts}
+        return {"radii": texts, "give_up": as_text("give_up", self.give_up)}
 
     def check_row(
         self, predict: int, radius: Decimal, samples: int, n: int, drawn: int | None = None
@@ -434,17 +470,19 @@ def read_method(method: dict | None, two_sided: bool) -> Method:
             f"method.name: must be one of {', '.join(known)}, got {_checks.shown(name)}"
         )
     found = known[name]
-    for extra in sorted(method.keys() - found.fields.keys() - {"name"}):
+    fields = {**found.fields, **found.optional}
+    for extra in sorted(method.keys() - fields.keys() - {"name"}):
         raise ValueError(f"method.{extra}: not a field of {_checks.shown(name)}")
-    for key, (allowed, words) in found.fields.items():
-        if key not in method:
-            raise ValueError(f"method.{key}: missing")
+    for key in sorted(found.fields.keys() - method.keys()):
+        raise ValueError(f"method.{key}: missing")
+    for key in sorted(fields.keys() & method.keys()):
+        allowed, words = fields[key]
         if not allowed(method[key]):
             shown = _checks.shown(method[key])
             raise ValueError(f"method.{key}: must be {words}, got {shown}")
     if two_sided:
         raise ValueError("two_sided: must be false where a run may stop early, got true")
-    return found(**{key: method[key] for key in found.fields})
+    return found(**{key: value for key, value in method.items() if key != "name"})
 
 
 def method_from_options(values: Mapping[str, object]) -> Method:
@@ -482,10 +520,19 @@ def method_from_options(values: Mapping[str, object]) -> Method:
     if len(asked) > 1:
         first, second, *_ = asked
         raise ValueError(f"{second} does not go with {first}")
-    if not asked:
-        return AllSamples()
-    ((method, value),) = asked.values()
-    return method.from_option(value)
+    method, value = next(iter(asked.values()), (AllSamples, None))
+    given = [
+        (owner, one)
+        for owner in METHODS.values()
+        for one in owner.settings
+        if values.get(one.name) is not None
+    ]
+    for owner, one in given:
+        if owner is not method:
+            assert owner.option is not None
+            raise ValueError(f"{one.flag} goes with {owner.option.flag} only")
+    found: Any = method.from_option(value)
+    return replace(found, **{one.name: values[one.name] for _, one in given}) if given else found
 
 
 def _round_down(radius: float) -> float:
