@@ -29,7 +29,8 @@ VERDICTS = {
     "true but loose": "true but loose",
     "slip corrected": "slip, corrected",
     "definition": "definition",
-    "quoted": "quoted, not yet run",
+    "quoted": "quoted, not run here",
+    "repeated": "repeated, with another network",
 }
 KINDS = {
     "definition": "example",
