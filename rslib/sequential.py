@@ -461,7 +461,7 @@ def is_unlikely(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, chance: flo
     t + 1 is k + 1; so all n have `need` successes where the (k + 1)-th smallest of the first t + 1
     has at least `need` of all others below it, that is, where at most k of those t + 1 are among
     the `need` smallest of all. And a promise that holds given any past holds at a time that the
-    past decides.
+    past decides. Derived in the chapter on cheaper certificates.
 
     Examples
     --------
@@ -481,7 +481,7 @@ def is_unlikely(k: ArrayLike, t: ArrayLike, need: ArrayLike, n: int, chance: flo
 def _chance_is_below(
     chance: float, k: np.ndarray, group: np.ndarray, drawn: np.ndarray, places: int
 ) -> np.ndarray:
-    """Whether at most k of a group are, with so small a chance, among places that are drawn."""
+    """Whether the chance that at most k of a group are among the places drawn is below `chance`."""
     # Hoeffding's bound (1963, theorem 4: also without repetition) is above the sum, and cheaper.
     share, found = group / places, k / drawn
     rate = special.rel_entr(found, share) + special.rel_entr(1 - found, 1 - share)

@@ -515,6 +515,10 @@ def test_a_package_that_is_not_installed(weights, tmp_path, capsys, monkeypatch,
     [
         (["--early-abstain"], {"name": "early-abstain"}),
         (["--radius-loss", "0.05"], {"name": "radius-loss", "loss": "0.05"}),
+        (
+            ["--at", "0", "--give-up", "0.02"],
+            {"name": "at", "radii": ["0"], "give_up": "0.02"},
+        ),
         (["--at", "0.25", "0", "0.1"], {"name": "at", "radii": ["0", "0.1", "0.25"]}),
     ],
 )

@@ -63,7 +63,9 @@ def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(c
     assert made == same
     options = cli._parser().parse_args(fixed)
     assert options.at is None and options.indices == "::100" and options.n == 100_000
-    assert options.weights == cli._parser().parse_args(plain).weights
+    stopped = cli._parser().parse_args(plain)
+    assert options.weights == stopped.weights
+    assert (options.give_up, stopped.give_up) == (None, "0.01")
     assert options.out == "data/certify/cifar10/wide-fixed/sigma_0.5.tsv"
 
 
