@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import torch
 
 from benchmarks.certify import N0, interleaved, plain_certify
 from rslib import models, quantization
-from rslib.engine import Plan
+from rslib.engine import Engine, Plan
 from rslib.plans import fastest_plan
 from rslib.smoothing import SmoothedClassifier
 
@@ -59,9 +60,10 @@ def rows(repeats: int = 5, most: int | None = None) -> list[dict]:
     """One row a case: seconds a certified example, and the ratios that matter.
 
     Keys: model, n, rows of the plan; seconds of the plain loop in float32, of rslib in float32
-    under ONNX Runtime, of rslib in int8; of the last, "noise, s" (filling the batches), "forward,
-    s" (the network alone) and "rounding, s", the part of the forward pass that turns numbers into
-    eight bits and back. ``most`` bounds n, to try the code quickly.
+    under ONNX Runtime, of rslib in int8 under it and under OpenVINO; of int8 under ONNX Runtime,
+    "noise, s" (filling the batches), "forward, s" (the network alone) and "rounding, s", the part
+    of the forward pass that turns numbers into eight bits and back; of OpenVINO, which does not
+    tell them apart, "openvino forward, s". ``most`` bounds n, to try the code quickly.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -76,15 +78,18 @@ def rows(repeats: int = 5, most: int | None = None) -> list[dict]:
             noisy = x + float(sigma) * torch.randn(100, *shape)
             quantization.quantize(network, noisy.numpy(), path)
             eight = models.open(str(path), shape, classes).base
-            plan = fastest_plan(eight, classes, shape, dtype="int8", threads=1)
-            same = Plan("onnxruntime", rows=plan.rows)
-            rounded = SmoothedClassifier(eight, classes, sigma, step, plan=plan)
+            rows = fastest_plan(eight, classes, shape, dtype="int8", threads=1).rows
+            rounded, openvino = (
+                SmoothedClassifier(eight, classes, sigma, step, plan=Plan(name, "int8", rows=rows))
+                for name in ("quantized", "openvino")
+            )
+            same = Plan("onnxruntime", rows=rows)
             exact = SmoothedClassifier(network, classes, sigma, step, plan=same)
-            engine, passes = rounded.engine(shape), -(-(N0 + n) // plan.rows)
+            passes = -(-(N0 + n) // rows)
             stream = rounded.noise.stream(rounded.noise.prepare(x), 0, 1, 0, device="cpu")
-            buffer = torch.empty((plan.rows, *shape))
+            buffer = torch.empty((rows, *shape))
 
-            def forwards(engine=engine, passes=passes) -> None:
+            def forwards(engine: Engine, passes=passes) -> None:
                 for _ in range(passes):
                     engine.forward()
 
@@ -97,26 +102,32 @@ def rows(repeats: int = 5, most: int | None = None) -> list[dict]:
                     "plain": lambda: plain_certify(network, x, float(sigma), n, classes),
                     "float32": lambda: exact.certify(x, N0, n),
                     "int8": lambda: rounded.certify(x, N0, n),
+                    "openvino": lambda: openvino.certify(x, N0, n),
                     "noise": fills,
-                    "forward": forwards,
+                    "forward": partial(forwards, rounded.engine(shape)),
+                    "openvino forward": partial(forwards, openvino.engine(shape)),
                 },
                 repeats,
                 "cpu",
             )
-            share = rounding_share(path, noisy[: plan.rows].numpy())
+            share = rounding_share(path, noisy[:rows].numpy())
             found.append(
                 {
                     "model": name,
                     "n": n,
-                    "rows": plan.rows,
+                    "rows": rows,
                     "plain loop, s": seconds["plain"],
                     "float32, s": seconds["float32"],
                     "int8, s": seconds["int8"],
                     "noise, s": seconds["noise"],
                     "forward, s": seconds["forward"],
                     "rounding, s": share * seconds["forward"],
+                    "openvino, s": seconds["openvino"],
+                    "openvino forward, s": seconds["openvino forward"],
                     "float32 / int8": seconds["float32"] / seconds["int8"],
                     "plain / int8": seconds["plain"] / seconds["int8"],
+                    "float32 / openvino": seconds["float32"] / seconds["openvino"],
+                    "plain / openvino": seconds["plain"] / seconds["openvino"],
                 }
             )
     torch.set_num_threads(before)

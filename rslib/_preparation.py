@@ -74,17 +74,23 @@ class Ready:
 
 
 def function_made_ready(
-    base: Callable, example: Tensor, num_classes: int, backend: Backend, number_type: str
+    base: Callable,
+    example: Tensor,
+    num_classes: int,
+    backend: Backend,
+    number_type: str,
+    threads: int,
 ) -> tuple[Ready, bool]:
-    """A function, as it is, and whether its rows are independent of their place.
+    """A function as its backend runs it, and whether its rows are independent of their place.
 
     It runs without gradients, and with them where it needs them; never in inference mode, since
     the tensors that it keeps would be of no use for training.
     """
     dtype = getattr(torch, backend.dtypes[number_type])
+    answers = backend.prepare(base, example, threads)
 
     def run(batch: Tensor) -> object:
-        return base(batch.to(dtype))
+        return answers(batch.to(dtype))
 
     ready = Ready(run, example, num_classes, dtype, backend)
     try:

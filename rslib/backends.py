@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,9 +25,22 @@ if TYPE_CHECKING:
     #: From a batch of noisy copies to what the base classifier says of them.
     Answers = Callable[[Tensor], object]
 
-__all__ = ["BACKENDS", "DTYPES", "NAMES", "PACKAGES", "Backend", "number_type", "offered"]
+__all__ = [
+    "BACKENDS",
+    "CHOICES",
+    "DTYPES",
+    "NAMES",
+    "PACKAGES",
+    "Backend",
+    "number_type",
+    "offered",
+]
 
 _FLOATS = MappingProxyType({name: name for name in ("float32", "bfloat16", "float16")})
+
+
+class CannotRun(ValueError):
+    """This backend cannot run this network; another may."""
 
 
 def _as_it_is(module: nn.Module, example: Tensor, threads: int) -> Answers:
@@ -95,6 +108,42 @@ def _in_onnx_runtime(module: nn.Module, example: Tensor, threads: int) -> Answer
     return lambda batch: torch.from_numpy(session.run(None, {"x": batch.numpy()})[0])
 
 
+def _in_openvino(base: Callable, example: Tensor, threads: int) -> Answers:
+    """A network's file, run by OpenVINO: in integers what is in integers, float32 what is not."""
+    import openvino
+    import torch
+
+    settings = {
+        "EXECUTION_MODE_HINT": "ACCURACY",
+        "INFERENCE_PRECISION_HINT": "f32",  # where a processor has AMX it would be bfloat16
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # no scale is taken from what runs
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # or several processes would share one core
+    }
+
+    def compiled(file: os.PathLike, rows: int | None) -> Answers:
+        try:
+            network = openvino.Core().read_model(file)
+            network.reshape([rows or len(example), *example.shape[1:]])
+            request = openvino.compile_model(network, "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise CannotRun(f"backend 'openvino' cannot run {file}: {reason}") from error
+        takes = request.model_inputs[0].get_element_type().to_dtype()
+
+        def answers(batch: Tensor) -> object:
+            found = request.infer([batch.detach().numpy().astype(takes, copy=False)])
+            scores = tuple(map(torch.from_numpy, found.values()))
+            return scores if len(scores) > 1 else scores[0]
+
+        return answers
+
+    if not hasattr(base, "run_by"):
+        raise CannotRun(f"backend 'openvino' runs networks opened from a file, got {base!r}")
+    return base.run_by(compiled)
+
+
 def device_type(device: str) -> str:
     """``"cuda"`` for ``"cuda:1"``."""
     return device.partition(":")[0]
@@ -123,7 +172,8 @@ class Backend:
         Whether it takes plain functions, and no modules; the others take modules only.
     brings_its_type : bool
         Whether it is for networks that hold their number type in their file (`number_type`), and
-        for no others.
+        for no others. Such a network has a method ``run_by``: from a function of its file and of
+        the rows that it takes (None for any) to what it answers when that runs the file.
     is_recorded : bool
         Whether a recording of the module runs, and none of the module's Python.
     channels_last : bool
@@ -137,7 +187,7 @@ class Backend:
     """
 
     name: str
-    prepare: Callable[[nn.Module, Tensor, int], Answers] = field(repr=False)
+    prepare: Callable[[Any, Tensor, int], Answers] = field(repr=False)
     dtypes: Mapping[str, str] = field(default_factory=lambda: _FLOATS)
     devices: tuple[str, ...] | None = None
     packages: tuple[str, ...] = ()
@@ -173,12 +223,9 @@ class Backend:
         )
 
     def is_candidate(self, dtype: str, device: str) -> bool:
-        """Whether `rslib.plans.fastest_plan` tries it for modules."""
+        """Whether `rslib.plans.fastest_plan` tries it for a base classifier that it is for."""
         return not (
-            self.for_functions
-            or device_type(device) in self.untimed_on
-            or self.usable(dtype, device)
-            or self.missing()
+            device_type(device) in self.untimed_on or self.usable(dtype, device) or self.missing()
         )
 
 
@@ -204,6 +251,16 @@ BACKENDS: dict[str, Backend] = {
             dtypes={"int8": "float32"},
             devices=("cpu",),
             packages=("onnx", "onnxruntime"),
+            for_functions=True,
+            brings_its_type=True,
+        ),
+        # Gives the file of such a network to OpenVINO, which uses more of an Intel processor.
+        Backend(
+            "openvino",
+            _in_openvino,
+            dtypes={"int8": "float32"},
+            devices=("cpu",),
+            packages=("openvino",),
             for_functions=True,
             brings_its_type=True,
         ),
@@ -267,6 +324,10 @@ def offered(
 
 #: What a module can be run with, for whoever chooses.
 NAMES = tuple(name for name, one in BACKENDS.items() if not one.for_functions)
+#: What any base classifier that leaves a choice can be run with.
+CHOICES = tuple(
+    name for name, one in BACKENDS.items() if one.brings_its_type or not one.for_functions
+)
 #: The number types that some backend offers.
 DTYPES = tuple(dict.fromkeys(dtype for one in BACKENDS.values() for dtype in one.dtypes))
 #: Packages whose versions may decide the last bits of a score, where they are installed.

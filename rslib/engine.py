@@ -37,9 +37,11 @@ class Plan:
 
     Attributes
     ----------
-    backend : {"callable", "quantized", "eager", "frozen", "compiled", "onnxruntime"}
+    backend : {"callable", "quantized", "openvino", "eager", "frozen", "compiled", "onnxruntime"}
         ``callable`` calls the base classifier as it is; ``quantized`` one that `rslib.quantization`
-        wrote, run by ONNX Runtime on a CPU; ``eager`` a copy in evaluation mode;
+        wrote, run by ONNX Runtime on a CPU, ``openvino`` the same file, run by OpenVINO: it rounds
+        otherwise here and there, so it is another base classifier; ``eager`` a copy in evaluation
+        mode;
         ``frozen`` a traced, frozen copy; ``compiled`` one compiled by `torch.compile`, which needs
         a C++ compiler on the CPU; ``onnxruntime`` one exported to ONNX and run by ONNX Runtime, in
         float32 on a CPU.
@@ -148,6 +150,7 @@ class Engine:
         each row, is refused with a probability of at most 10^-6. A network in training mode behind
         a function is refused; it gets back the state that it had. Also if the scores do not fit
         ``num_classes``, and if the tensors of a module are of number types that do not go together.
+        `rslib.backends.CannotRun` if the plan's backend cannot run a network from a file.
     TypeError
         If a module can be neither copied nor run as it is; the error says what to do.
     """
@@ -172,13 +175,13 @@ class Engine:
         example = torch.zeros((plan.rows, *self.shape), dtype=torch.float32, device=self.device)
         copied_from = None
         with _preparing(self.base), torch_threads(plan.threads):
+            if isinstance(self.base, nn.Module) and backend.for_functions:
+                raise ValueError(
+                    f"backend {backend.name!r} is for plain functions, got a torch module"
+                )
+            if reason := backend.missing():
+                raise ValueError(reason)
             if isinstance(self.base, nn.Module):
-                if backend.for_functions:
-                    raise ValueError(
-                        f"backend {backend.name!r} is for plain functions, got a torch module"
-                    )
-                if reason := backend.missing():
-                    raise ValueError(reason)
                 copied_from = {k: t.detach().clone() for k, t in tensors(self.base).items()}
                 ready = module_made_ready(
                     self.base, example, self.num_classes, backend, plan.dtype, plan.threads
@@ -187,7 +190,7 @@ class Engine:
                 copied_from = copied_from if ready.is_copy else None
             else:
                 ready, independent = function_made_ready(
-                    self.base, example, self.num_classes, backend, plan.dtype
+                    self.base, example, self.num_classes, backend, plan.dtype, plan.threads
                 )
         name = str(ready.dtype).removeprefix("torch.")
         if plan.dtype == "float32" and name in DTYPES:
@@ -351,15 +354,17 @@ def _same(now: Tensor, then: Tensor) -> bool:
 
 
 def _for_function(base: Callable, plan: Plan) -> Plan:
-    """The plan with the backend that calls such a function.
+    """The plan, with a backend that is for such a function.
 
     Raises
     ------
     ValueError
         If the plan's number type or device is not for it.
     """
-    (backend, *_), dtype = offered(True, number_type(base), plan.dtype, plan.device)
-    return replace(plan, backend=backend.name, dtype=dtype)
+    found, dtype = offered(True, number_type(base), plan.dtype, plan.device)
+    names = [one.name for one in found]
+    backend = plan.backend if plan.backend in names else names[0]
+    return replace(plan, backend=backend, dtype=dtype)
 
 
 def _passes(

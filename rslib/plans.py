@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rslib._outputs import BaseFailed, UnfitError, is_from_base
-from rslib.backends import BACKENDS, device_type, number_type, offered
+from rslib.backends import CannotRun, device_type, number_type, offered
 from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, Purpose
 
@@ -113,12 +113,10 @@ def fastest_plan(
         `rslib.engine.Engine`.
     """
     start = default_plan(base, shape, device, threads, dtype)
-    backends = [start.backend]
-    slow_to_make: list[str] = []
-    if isinstance(base, nn.Module):
-        candidates = [one for one in BACKENDS.values() if one.is_candidate(dtype, device)]
-        backends = [one.name for one in candidates if not one.is_slow_to_make]
-        slow_to_make = [one.name for one in candidates if one.is_slow_to_make]
+    choice, dtype = offered(not isinstance(base, nn.Module), number_type(base), dtype, device)
+    candidates = [one for one in choice if one.is_candidate(dtype, device)]
+    backends = [one.name for one in candidates if not one.is_slow_to_make]
+    slow_to_make = [one.name for one in candidates if one.is_slow_to_make]
     trials = _Trials(base, num_classes, shape, repeats, start.device)
     best, each, sizes = None, math.inf, [start.rows // 2, *_below(start.rows // 2)]
     for rows in sizes:
@@ -246,6 +244,8 @@ class _Trials:
                 return engine
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
+        except CannotRun:
+            pass
         except Exception as error:
             self._refuse(plan.rows, error)
         return None

@@ -12,6 +12,7 @@ from torch import nn
 from rslib import (
     SmoothedClassifier,
     _files,
+    backends,
     cli,
     datasets,
     models,
@@ -20,7 +21,7 @@ from rslib import (
     records,
     runs,
 )
-from rslib.engine import Engine
+from rslib.engine import Engine, Plan
 from rslib.noise import Purpose
 
 onnx = pytest.importorskip("onnx")
@@ -53,11 +54,34 @@ def file(network, noisy, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(file):
+def by_onnxruntime(file):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(None, {"x": batch})[0]
+
+
+@pytest.fixture(scope="module")
+def by_openvino(file):
+    """The file as OpenVINO runs it by itself, for any number of rows."""
+    openvino = pytest.importorskip("openvino")
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    network = openvino.compile_model(str(file), "CPU", settings)
+    return lambda batch: network([batch])[0]
+
+
+@pytest.fixture(params=["quantized", "openvino"])
+def backend(request):
+    if backends.BACKENDS[request.param].missing():
+        pytest.skip(f"no {request.param}")
+    return request.param
+
+
+@pytest.fixture
+def run(backend, request):
+    return request.getfixturevalue(
+        {"quantized": "by_onnxruntime", "openvino": "by_openvino"}[backend]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +170,8 @@ def test_the_plan_says_int8_and_nothing_else_can_be_asked(file, network, digits)
         Engine(base, 10, digits.shape, replace(plan, backend="callable", dtype="float32")).plan
         == plan
     )
-    assert plans.fastest_plan(base, 10, digits.shape, threads=1).dtype == "int8"
+    fastest = plans.fastest_plan(base, 10, digits.shape, threads=1)
+    assert fastest.dtype == "int8" and fastest.backend in ("quantized", "openvino")
     with pytest.raises(
         ValueError, match="dtype must be 'int8' for this base classifier, got 'bfloat16'"
     ):
@@ -162,9 +187,12 @@ def test_unasked_a_network_is_never_run_in_eight_bits(network, digits):
     assert plans.fastest_plan(network, 10, digits.shape, threads=1).dtype == "float32"
 
 
-def test_counts_are_those_of_a_plain_loop(file, run, digits):
+@pytest.mark.parametrize("rows", [1, 64])
+def test_counts_are_those_of_a_plain_loop(file, backend, run, digits, rows):
     base = models.open(str(file), digits.shape, 10).base
-    smoothed = SmoothedClassifier(base, 10, "0.25", digits.step, seed=5)
+    plan = Plan(backend, "int8", rows=rows)
+    smoothed = SmoothedClassifier(base, 10, "0.25", digits.step, seed=5, plan=plan)
+    assert smoothed.engine(digits.shape).plan == plan
     certificate = smoothed.certify(digits.images[3], n0=100, n=2000, index=3)
     noise = smoothed.noise
     at = noise.prepare(digits.images[3])
@@ -174,6 +202,53 @@ def test_counts_are_those_of_a_plain_loop(file, run, digits):
     ):
         noisy = noise.stream(at, 5, purpose, 3).fill(torch.empty(n, *digits.shape)).numpy()
         assert np.bincount(run(noisy).argmax(1), minlength=10).tolist() == list(counts)
+
+
+def test_openvino_runs_a_wrapped_file_too(file, digits):
+    pytest.importorskip("openvino")
+    base = models.open(str(file), digits.shape, 10).base
+    wrapped = models.wrap(base, mean=0.25)
+    plan = Plan("openvino", "int8", rows=16)
+    engines = [Engine(one, 10, digits.shape, plan) for one in (wrapped, base)]
+    assert all(engine.plan == plan for engine in engines)
+    x = torch.from_numpy(digits.images[:16])
+    scores = []
+    for engine, images in zip(engines, (x, x - 0.25)):
+        engine._noisy[:] = images
+        scores.append(engine.forward())
+    torch.testing.assert_close(scores[0], scores[1], rtol=0, atol=0)
+
+
+def test_two_runtimes_are_two_base_classifiers_that_nearly_agree(
+    by_onnxruntime, by_openvino, test_images
+):
+    one, other = by_onnxruntime(test_images), by_openvino(test_images)
+    assert (one.argmax(1) == other.argmax(1)).mean() > 0.99
+    assert np.abs(one - other).max() < 0.05 * np.abs(one).max()
+
+
+def test_a_backend_whose_package_is_missing_is_named(file, digits, monkeypatch):
+    base = models.open(str(file), digits.shape, 10).base
+    entry = replace(backends.BACKENDS["openvino"], packages=("not_installed",))
+    monkeypatch.setitem(backends.BACKENDS, "openvino", entry)
+    with pytest.raises(ValueError, match="backend 'openvino' needs the packages not_installed"):
+        Engine(base, 10, digits.shape, Plan("openvino", "int8", rows=16))
+    assert plans.fastest_plan(base, 10, digits.shape, threads=1).backend == "quantized"
+
+
+def test_what_openvino_cannot_run_is_named_and_left_to_the_other(file, digits, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def fails(*_):
+        raise RuntimeError("no such\noperation")
+
+    monkeypatch.setattr(openvino, "compile_model", fails)
+    base = models.open(str(file), digits.shape, 10).base
+    with pytest.raises(backends.CannotRun, match=r"cannot run .*cnn.int8.onnx: no such operation"):
+        Engine(base, 10, digits.shape, Plan("openvino", "int8", rows=16))
+    with pytest.raises(backends.CannotRun, match="runs networks opened from a file, got <function"):
+        backends.BACKENDS["openvino"].prepare(lambda x: x, torch.zeros(1), 1)
+    assert plans.fastest_plan(base, 10, digits.shape, threads=1).backend == "quantized"
 
 
 @pytest.fixture
@@ -198,14 +273,17 @@ def test_a_file_has_a_manifest_that_names_what_it_was_made_of(written, digits, t
     assert other.sha256 != written.sha256
 
 
-def test_it_is_certified_verified_and_drawn_again_as_any_network(written, tmp_path, capsys):
+def test_it_is_certified_verified_and_drawn_again_as_any_network(
+    written, backend, tmp_path, capsys
+):
     out = tmp_path / "c.tsv"
     asked = ["certify", "digits", "--weights", str(written.path), "--sigma", "0.25", "--n", "1000"]
     asked += ["--indices", "0:100:25", "--rows", "100", "--out", str(out), "--dtype", "int8"]
+    asked += ["--backend", backend]
     assert cli.main([*asked, "--quiet"]) == 0
     manifest = records.Manifest.read(out.with_suffix(".json"))
     assert manifest.model.sha256 == written.sha256
-    assert (manifest.plan["backend"], manifest.plan["dtype"]) == ("quantized", "int8")
+    assert (manifest.plan["backend"], manifest.plan["dtype"]) == (backend, "int8")
     assert cli.main(["verify", str(out), "--replay", "2"]) == 0
     assert "identical counts" in capsys.readouterr().out
 

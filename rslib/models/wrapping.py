@@ -175,3 +175,7 @@ class _WrappedFunction:
 
     def __call__(self, x: Tensor):
         return _part(self.base(self.prepare.to(x.device)(x)), self.output)
+
+    def run_by(self, run: Callable) -> Callable:
+        """The same function where ``run`` runs the network's file, see `rslib.backends`."""
+        return _WrappedFunction(self.prepare, self.base.run_by(run), self.output)  # type: ignore[attr-defined]
