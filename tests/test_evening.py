@@ -47,8 +47,18 @@ def test_one_network_begins_at_random_and_those_of_every_sigma_go_on_from_it(cap
     assert {(step.start, step.epochs) for step in firsts} == {(None, None)}
     assert {step.start for step in seconds} == {firsts[0].out} == {step.out for step in firsts}
     assert {step.start for step in others} == {seconds[0].out} == {step.out for step in seconds}
-    assert {(s.epochs, s.learning_rate, s.average) for s in seconds + others} == {(8, 0.05, True)}
+    assert {(s.epochs, s.learning_rate, s.average) for s in seconds} == {(8, 0.05, True)}
+    assert {(s.epochs, s.learning_rate, s.average) for s in others} == {(16, 0.05, True)}
     assert len({step.out for step in others}) == 4 and not any(step.average for step in firsts)
+
+
+def test_bfloat16_is_for_training_and_only_where_asked(capsys):
+    for asked in ([], ["--bfloat16"]):
+        steps = shown(capsys, *asked)
+        kinds = {step[0]: "--bfloat16" in step for step in steps}
+        assert kinds == {"train": bool(asked), "quantize": False, "certify": False}
+        options = [cli._parser().parse_args(step) for step in steps if step[0] == "train"]
+        assert {bool(one.bfloat16) for one in options} == {bool(asked)}
 
 
 def test_without_noise_there_is_nothing_to_certify(capsys):
