@@ -193,7 +193,11 @@ def _add_sampling(added: argparse.ArgumentParser, n: int) -> None:
     )
     plan = added.add_argument_group("plan", "how the network is run; default: the fastest")
     plan.add_argument("--rows", type=_positive, help="noisy copies in a forward pass")
-    plan.add_argument("--backend", choices=backends.CHOICES)
+    plan.add_argument(
+        "--backend",
+        choices=backends.CHOICES,
+        help="quantized and openvino are for networks of eight bits, the others for all others",
+    )
     plan.add_argument(
         "--dtype",
         choices=backends.DTYPES,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rslib import _modules, _probes
 from rslib._modules import GlobalGenerators, state_kept
 from rslib._outputs import as_tensor, read_scores
-from rslib.backends import BACKENDS, Backend
+from rslib.backends import BACKENDS, Backend, CannotRun
 
 # Warnings are recorded for the whole process.
 _RECORDING = threading.RLock()
@@ -93,6 +93,14 @@ def function_made_ready(
         return answers(batch.to(dtype))
 
     ready = Ready(run, example, num_classes, dtype, backend)
+    if answers is not base:
+        itself = replace(ready, run=lambda batch: base(batch.to(dtype)))
+        # Two programs round a network of eight bits in different places.
+        if not _probes.agree(_scores_of(itself), _scores_of(ready), torch.bfloat16):
+            raise CannotRun(
+                f"backend {backend.name!r} computes another function than the network does by "
+                "itself: choose another backend"
+            )
     try:
         return ready, ready.rows_are_independent_of_place()
     except (ValueError, torch.OutOfMemoryError):

@@ -110,9 +110,15 @@ def _in_onnx_runtime(module: nn.Module, example: Tensor, threads: int) -> Answer
 
 def _in_openvino(base: Callable, example: Tensor, threads: int) -> Answers:
     """A network's file, run by OpenVINO: in integers what is in integers, float32 what is not."""
-    import openvino
     import torch
 
+    try:
+        from openvino import Core, compile_model
+    except ImportError as error:
+        raise CannotRun(
+            f"backend 'openvino' cannot be imported ({error}): install openvino anew, or choose "
+            "backend 'quantized'"
+        ) from error
     settings = {
         "EXECUTION_MODE_HINT": "ACCURACY",
         "INFERENCE_PRECISION_HINT": "f32",  # where a processor has AMX it would be bfloat16
@@ -124,12 +130,14 @@ def _in_openvino(base: Callable, example: Tensor, threads: int) -> Answers:
 
     def compiled(file: os.PathLike, rows: int | None) -> Answers:
         try:
-            network = openvino.Core().read_model(file)
+            network = Core().read_model(file)
             network.reshape([rows or len(example), *example.shape[1:]])
-            request = openvino.compile_model(network, "CPU", settings).create_infer_request()
+            request = compile_model(network, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             reason = " ".join(str(error).split())
-            raise CannotRun(f"backend 'openvino' cannot run {file}: {reason}") from error
+            raise CannotRun(
+                f"backend 'openvino' cannot run {file}: choose backend 'quantized' ({reason})"
+            ) from error
         takes = request.model_inputs[0].get_element_type().to_dtype()
 
         def answers(batch: Tensor) -> object:
@@ -140,7 +148,10 @@ def _in_openvino(base: Callable, example: Tensor, threads: int) -> Answers:
         return answers
 
     if not hasattr(base, "run_by"):
-        raise CannotRun(f"backend 'openvino' runs networks opened from a file, got {base!r}")
+        raise CannotRun(
+            f"backend 'openvino' runs networks that rslib opened from a file, got {base!r}: choose "
+            "backend 'quantized'"
+        )
     return base.run_by(compiled)
 
 
@@ -158,9 +169,9 @@ class Backend:
     name : str
         As plans, manifests and the command line say it.
     prepare : callable
-        From a module in evaluation mode, an example of a batch and a number of threads to a
-        function of such batches. It may raise anything where it cannot; whoever calls it compares
-        the function with the module.
+        From a module in evaluation mode, or a function where the backend is for functions, an
+        example of a batch and a number of threads to a function of such batches. It may raise
+        anything where it cannot; whoever calls it compares the function with what it was given.
     dtypes : mapping of str to str
         The number types that it offers, and torch's name of what a module and its inputs are cast
         to for each.
@@ -215,12 +226,12 @@ class Backend:
 
     def missing(self) -> str | None:
         """None if the packages that the backend needs are installed, else what to do."""
-        if all(find_spec(package) for package in self.packages):
+        found = {package: find_spec(package) for package in self.packages}
+        # A mere folder of that name has no origin.
+        lacking = [name for name, spec in found.items() if spec is None or spec.origin is None]
+        if not lacking:
             return None
-        return (
-            f"backend {self.name!r} needs the packages {' and '.join(self.packages)}: pip install "
-            "them, or choose another"
-        )
+        return f"backend {self.name!r} is not installed: pip install {' '.join(lacking)}"
 
     def is_candidate(self, dtype: str, device: str) -> bool:
         """Whether `rslib.plans.fastest_plan` tries it for a base classifier that it is for."""

@@ -150,7 +150,7 @@ class Engine:
         each row, is refused with a probability of at most 10^-6. A network in training mode behind
         a function is refused; it gets back the state that it had. Also if the scores do not fit
         ``num_classes``, and if the tensors of a module are of number types that do not go together.
-        `rslib.backends.CannotRun` if the plan's backend cannot run a network from a file.
+        Also if the plan's backend is not installed or cannot run this network.
     TypeError
         If a module can be neither copied nor run as it is; the error says what to do.
     """
@@ -176,9 +176,12 @@ class Engine:
         copied_from = None
         with _preparing(self.base), torch_threads(plan.threads):
             if isinstance(self.base, nn.Module) and backend.for_functions:
-                raise ValueError(
-                    f"backend {backend.name!r} is for plain functions, got a torch module"
+                kind = (
+                    "networks in files of their own"
+                    if backend.brings_its_type
+                    else "plain functions"
                 )
+                raise ValueError(f"backend {backend.name!r} is for {kind}, got a torch module")
             if reason := backend.missing():
                 raise ValueError(reason)
             if isinstance(self.base, nn.Module):

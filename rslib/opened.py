@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from rslib import _checks, _files, _outputs, models, plans, progress, records
+from rslib.backends import BACKENDS
 from rslib.datasets import Dataset
 from rslib.engine import Plan
 from rslib.records import Manifest
@@ -454,13 +455,19 @@ def choose_plan(
         for name, value in asked.items():
             if value != getattr(plan, name):
                 begun_with = getattr(plan, name)
-                raise ValueError(f"{name} {value}: the file was begun with {begun_with}")
+                raise ValueError(
+                    f"{name} {value}: the file was begun with {begun_with}: leave it out, or name "
+                    "another file (--out)"
+                )
+        if reason := BACKENDS[plan.backend].missing():
+            raise ValueError(f"the file was begun with a backend that is missing here: {reason}")
         return plan
     network, shape = model.network, dataset.shape
     kept: dict[str, Any] = {
         "device": device,
         "threads": threads,
         "dtype": dtype or "float32",
+        "backend": backend,
     }
     plan = plans.default_plan(network, shape, **kept)
     if rows is None:
@@ -468,7 +475,7 @@ def choose_plan(
         with naming(model, dataset):
             plan = plans.fastest_plan(network, dataset.num_classes, shape, **kept)
         say(f"It is {plan.backend}, {plan.rows} noisy copies in a forward pass.")
-    return replace(plan, **asked)
+    return plan if rows is None else replace(plan, rows=rows)
 
 
 def smooth(

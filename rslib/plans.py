@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rslib._outputs import BaseFailed, UnfitError, is_from_base
-from rslib.backends import CannotRun, device_type, number_type, offered
+from rslib.backends import BACKENDS, Backend, device_type, number_type, offered
 from rslib.engine import Engine, Plan
 from rslib.noise import FloatGaussian, Purpose
 
@@ -31,6 +31,7 @@ def default_plan(
     device: str = "cpu",
     threads: int | None = None,
     dtype: str = "float32",
+    backend: str | None = None,
 ) -> Plan:
     """The plan that is used when none is given; nothing is timed for it.
 
@@ -46,6 +47,8 @@ def default_plan(
         Threads of one operation on the CPU; default: as many as torch uses now.
     dtype : str
         Number type, see `rslib.engine.Plan`.
+    backend : str, optional
+        To be kept.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def default_plan(
     Raises
     ------
     ValueError
-        If the base classifier cannot be run in that number type there.
+        If the base classifier cannot be run in that number type there, or with that backend.
 
     Examples
     --------
@@ -65,7 +68,7 @@ def default_plan(
     rows = max(16, min(4096, _VALUES_PER_PASS // max(1, math.prod(shape))))
     if kind != "cpu":
         rows = max(rows, 1024)
-    choice, dtype = offered(not isinstance(base, nn.Module), number_type(base), dtype, device)
+    choice, dtype = _offered(base, dtype, device, backend)
     best = max(choice, key=lambda one: kind in one.default_on)
     return Plan(
         best.name,
@@ -76,6 +79,25 @@ def default_plan(
     )
 
 
+def _offered(
+    base: Callable, dtype: str, device: str, backend: str | None
+) -> tuple[list[Backend], str]:
+    """The backends for a base classifier, or the one that was asked for, and its number type."""
+    is_function = not isinstance(base, nn.Module)
+    choice, dtype = offered(is_function, number_type(base), dtype, device)
+    if backend is None:
+        return choice, dtype
+    if not (chosen := [one for one in choice if one.name == backend]):
+        names = " or ".join(one.name for one in choice)
+        hint = ""
+        if BACKENDS[backend].brings_its_type:
+            hint = ": an int8 network is a file of its own that `rslib quantize` writes"
+        raise ValueError(f"backend must be {names} for this network, got {backend!r}{hint}")
+    if reason := chosen[0].missing():
+        raise ValueError(reason)
+    return chosen, dtype
+
+
 def fastest_plan(
     base: Callable,
     num_classes: int,
@@ -84,8 +106,12 @@ def fastest_plan(
     dtype: str = "float32",
     threads: int | None = None,
     repeats: int = 3,
+    backend: str | None = None,
 ) -> Plan:
     """Time the backends on the given shape, then larger batches for the fastest of them.
+
+    Those of an eight-bit network round differently: which function is certified is then decided by
+    the machine, unless ``backend`` is given.
 
     Parameters
     ----------
@@ -98,6 +124,8 @@ def fastest_plan(
     repeats : int
         Least number of timed runs of each candidate, after one that is not counted; the median
         counts. A second's worth is run, up to 15 times.
+    backend : str, optional
+        As for `default_plan`; it is kept, not chosen.
 
     Returns
     -------
@@ -112,12 +140,12 @@ def fastest_plan(
         If the base classifier fails in a batch of any size, or is refused, see
         `rslib.engine.Engine`.
     """
-    start = default_plan(base, shape, device, threads, dtype)
-    choice, dtype = offered(not isinstance(base, nn.Module), number_type(base), dtype, device)
-    candidates = [one for one in choice if one.is_candidate(dtype, device)]
+    start = default_plan(base, shape, device, threads, dtype, backend)
+    choice, dtype = _offered(base, dtype, device, backend)
+    candidates = [one for one in choice if backend or one.is_candidate(dtype, device)]
     backends = [one.name for one in candidates if not one.is_slow_to_make]
     slow_to_make = [one.name for one in candidates if one.is_slow_to_make]
-    trials = _Trials(base, num_classes, shape, repeats, start.device)
+    trials = _Trials(base, num_classes, shape, repeats, start)
     best, each, sizes = None, math.inf, [start.rows // 2, *_below(start.rows // 2)]
     for rows in sizes:
         best, each = trials.fastest(
@@ -200,11 +228,12 @@ class _Trials:
         num_classes: int,
         shape: tuple[int, ...],
         repeats: int,
-        device: str,
+        start: Plan,
     ) -> None:
         self._base, self._num_classes, self._shape, self._repeats = (
             base, num_classes, shape, repeats,
         )  # fmt: skip
+        self._default, device = start.backend, start.device
         self.refused: dict[int, Exception] = {}
         self._takes_turns = device_type(device) == "cpu"
         # With noise: it shares the processor's cache with the network, which favours larger
@@ -244,18 +273,21 @@ class _Trials:
                 return engine
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
-        except CannotRun:
-            pass
         except Exception as error:
-            self._refuse(plan.rows, error)
+            self._refuse(plan, error)
         return None
 
-    def _refuse(self, rows: int, error: Exception) -> None:
-        """Remember what base raised. What the library refuses, it refuses in any batch."""
+    def _refuse(self, plan: Plan, error: Exception) -> None:
+        """Remember what base raised. What the library refuses, it refuses in any batch.
+
+        Where the default backend works, it is not base that fails in another.
+        """
+        if plan.backend != self._default:
+            return
         causes = [one for one in (error, error.__cause__) if isinstance(one, Exception)]
         if isinstance(error, (UnfitError, MemoryError)) or not any(map(is_from_base, causes)):
             raise error
-        self.refused[rows] = error
+        self.refused[plan.rows] = error
 
     def _seconds_a_copy(self, engine: Engine, copies: int) -> float:
         began = time.perf_counter()
@@ -265,6 +297,6 @@ class _Trials:
             torch.cuda.empty_cache()
             return math.inf
         except Exception as error:
-            self._refuse(engine.plan.rows, error)
+            self._refuse(engine.plan, error)
             return math.inf
         return (time.perf_counter() - began) / copies

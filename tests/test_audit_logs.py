@@ -104,7 +104,7 @@ def test_tables_are_written_with_an_entry_a_line(tmp_path):
 
 
 def test_our_files_stand_beside_the_log_of_the_same_sigma(clones):
-    ours = Path("data/certify/cifar10-jpeg/cnn/sigma_0.25.tsv")
+    ours = Path("data/certify/cifar10-jpeg/wide/sigma_0.25.tsv")
     rows = read_certificates(ours).rows
     # Made so that it certifies every second image, at 0.6.
     made = [(r.idx, r.label, r.label if i % 2 else -1, 0.6 * (i % 2)) for i, r in enumerate(rows)]
@@ -112,7 +112,7 @@ def test_our_files_stand_beside_the_log_of_the_same_sigma(clones):
     log(clones / audit_logs.COHEN / path, made)
     (one,) = audit_logs.with_ours(audit_logs.Source(clones))
     assert (one["ours"], one["log"]) == (
-        "cifar10-jpeg/cnn/sigma_0.25.tsv",
+        "cifar10-jpeg/wide/sigma_0.25.tsv",
         [audit_logs.COHEN, path],
     )
     assert one["sha256"] == _files.sha256(ours) and one["images"] == len(rows)

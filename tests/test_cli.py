@@ -265,7 +265,9 @@ def test_a_resumed_run_keeps_its_plan(weights, certified, capsys):
     other = "eager" if plan["backend"] == "frozen" else "frozen"
     before = certified.read_bytes()
     assert certify(weights, certified, "--backend", other) == 2
-    assert f"backend {other}: the file was begun with {plan['backend']}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"backend {other}: the file was begun with {plan['backend']}" in said
+    assert "leave it out, or name another file (--out)" in said
     assert certified.read_bytes() == before
     assert certify(weights, certified, "--rows", str(plan["rows"])) == 0
 

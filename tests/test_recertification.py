@@ -17,7 +17,9 @@ from rslib.records import CertificateFile, Row, read_certificates
 DATA = Path(__file__).resolve().parent.parent / "data/certify"
 
 
-@pytest.mark.parametrize("name", ["digits/cnn/sigma_0.25.tsv", "cifar10-jpeg/cnn/sigma_0.5.tsv"])
+@pytest.mark.parametrize(
+    "name", ["digits/cnn/sigma_0.25.tsv", "cifar10-jpeg/wide-fixed/sigma_0.5.tsv"]
+)
 def test_at_its_own_alpha_a_file_stays_as_it_is(name):
     file = read_certificates(DATA / name)
     found = recertify(file, file.manifest["alpha"])

@@ -372,7 +372,7 @@ def with_ours(source: Source, certificates: Path = ROOT / "data/certify") -> lis
         ours = read_certificates(path)
         level = f"{float(ours.manifest['sigma']):.2f}"
         log = f"data/certify/cifar10/resnet110/noise_{level}/test/sigma_{level}"
-        if not ours.complete or not source.has(COHEN, log):
+        if not ours.complete or ours.manifest["n"] != N or not source.has(COHEN, log):
             continue
         method = ours.manifest.get("method") or {}
         asked = {Decimal(radius) for radius in method.get("radii", PAPER_RADII["cifar10"])}

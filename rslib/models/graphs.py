@@ -134,10 +134,16 @@ def from_onnx(spec: str, shape: tuple[int, ...], num_classes: int | None):
         found = ", ".join(f"{one.name} {one.type}" for one in inputs)
         raise ValueError(f"model {spec}: must take one input of floats, takes {found}")
     base.rows = _rows(spec, inputs[0].shape, shape)
-    files = {path.name: _files.sha256(path)}
-    for location in sorted(_external(model)):
-        files[location] = _files.sha256(path.parent / location)
-    return base, files, ()
+    names = [base.path.name, *sorted(_external(model))]
+    base.files = {name: _files.sha256(base.path.parent / name) for name in names}
+    return (
+        base,
+        {
+            path.name if name == base.path.name else name: digest
+            for name, digest in base.files.items()
+        },
+        (),
+    )
 
 
 def _external(message) -> set[str]:
@@ -156,6 +162,8 @@ class _Onnx:
     """An ONNX model as a function of a batch, in as many threads as torch has at the moment.
 
     ``number_type`` is what it computes in where no plan can change it, see `rslib.backends`.
+    ``files`` are the SHA-256 hashes of its files by name, as they were opened: whatever reads them
+    again finds them so, or it is an error.
     """
 
     number_type: str | None = None
@@ -168,8 +176,16 @@ class _Onnx:
 
     def __init__(self, path: Path, rows: int | None = None) -> None:
         self.path, self.rows = path, rows
+        self.files: dict[str, str] = {}
         self._sessions: dict = {}
         self.session()
+
+    def _check_unchanged(self) -> None:
+        for name, digest in self.files.items():
+            if _files.sha256(self.path.parent / name) != digest:
+                raise ValueError(
+                    f"model {self.path}: {name} was changed since it was opened: open it again"
+                )
 
     def session(self):
         threads = torch.get_num_threads()
@@ -182,6 +198,7 @@ class _Onnx:
             self._sessions[threads] = onnxruntime.InferenceSession(
                 str(self.path), options, providers=["CPUExecutionProvider"]
             )
+            self._check_unchanged()
         return self._sessions[threads]
 
     def __call__(self, x: Tensor):
@@ -190,6 +207,7 @@ class _Onnx:
     def run_by(self, run: Callable) -> Callable:
         """The same function where ``run`` runs the file, see `rslib.backends`."""
         answers = run(self.path, self.rows)
+        self._check_unchanged()
         return lambda x: _in_batches(answers, x, self.rows)
 
     def _run(self, x: Tensor):

@@ -93,8 +93,9 @@ def open(
         A name of `MODELS`; ``FILE.py:NAME`` or ``PACKAGE.MODULE:NAME``, where NAME is a torch
         module, or a function or class that is called with what it takes of ``shape`` and
         ``num_classes`` and returns the classifier (``num_classes`` also where it takes
-        ``**kwargs``, as torchvision's do); ``FILE.onnx``, run by ONNX Runtime on the CPU;
-        ``FILE.pt2``, written by `torch.export.save`; a TorchScript file.
+        ``**kwargs``, as torchvision's do); ``FILE.onnx``, run by ONNX Runtime on the CPU (in
+        eight bits also by OpenVINO); ``FILE.pt2``, written by `torch.export.save`; a TorchScript
+        file.
     shape : tuple of int
         Shape of one example.
     num_classes : int, optional
@@ -117,8 +118,8 @@ def open(
     Notes
     -----
     A ``.pt2`` file is refused where reading it would execute what it pickles or native code in
-    it. Its graph is still read by torch, and that of ``.onnx`` by ONNX Runtime: they are not made
-    for files from hostile hands.
+    it. Its graph is still read by torch, and that of ``.onnx`` by ONNX Runtime or OpenVINO: they
+    are not made for files from hostile hands.
 
     A model that takes batches of one size only is run on so many rows at a time; the last are
     filled up.

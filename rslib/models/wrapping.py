@@ -172,10 +172,12 @@ class _WrappedFunction:
     def __init__(self, prepare: nn.Module, base: Callable, output) -> None:
         self.prepare, self.base, self.output = prepare, base, output
         self.number_type = getattr(base, "number_type", None)  # a file may bring one
+        if hasattr(base, "run_by"):
+            self.run_by = self._run_by
 
     def __call__(self, x: Tensor):
         return _part(self.base(self.prepare.to(x.device)(x)), self.output)
 
-    def run_by(self, run: Callable) -> Callable:
+    def _run_by(self, run: Callable) -> Callable:
         """The same function where ``run`` runs the network's file, see `rslib.backends`."""
         return _WrappedFunction(self.prepare, self.base.run_by(run), self.output)  # type: ignore[attr-defined]
