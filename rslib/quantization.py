@@ -130,7 +130,7 @@ def check_static(model: ModelProto, name: str = "model") -> None:
     ValueError
         If a node takes its scale from the batch (dynamic quantisation).
     """
-    found = sorted({node.op_type for node in _nodes(model.graph)} & set(_DYNAMIC))
+    found = sorted({node.op_type for node in _nodes_of(model)} & set(_DYNAMIC))
     if found:
         raise ValueError(
             f"{name} is quantised dynamically ({', '.join(found)}): its scales come from the "
@@ -141,7 +141,7 @@ def check_static(model: ModelProto, name: str = "model") -> None:
 
 def is_quantized(model: ModelProto) -> bool:
     """Whether a network computes in eight-bit integers, in some of its layers at least."""
-    return any(node.op_type in _QUANTIZED for node in _nodes(model.graph))
+    return any(node.op_type in _QUANTIZED for node in _nodes_of(model))
 
 
 def _with_exact_scores(path: Path) -> bytes:
@@ -162,6 +162,12 @@ def _with_exact_scores(path: Path) -> bytes:
             model.graph.initializer.remove(constant)
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)
+
+
+def _nodes_of(model: ModelProto):
+    """The nodes of a model and of the functions that it brings."""
+    for part in (model.graph, *model.functions):
+        yield from _nodes(part)
 
 
 def _nodes(graph):

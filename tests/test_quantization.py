@@ -154,6 +154,12 @@ def test_dynamic_quantisation_is_refused_by_name(file, tmp_path):
     quantize_dynamic(tmp_path / "float.onnx", tmp_path / "dynamic.onnx")
     with pytest.raises(ValueError, match=r"my.onnx is quantised dynamically \(DynamicQuantize"):
         quantization.check_static(onnx.load(tmp_path / "dynamic.onnx"), "my.onnx")
+    hidden = onnx.load(tmp_path / "float.onnx")
+    inside = onnx.helper.make_node("DynamicQuantizeLinear", ["a"], ["b", "scale", "zero"])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    hidden.functions.append(onnx.helper.make_function("own", "f", ["a"], ["b"], [inside], opset))
+    with pytest.raises(ValueError, match=r"model is quantised dynamically \(DynamicQuantize"):
+        quantization.check_static(hidden)
     with pytest.raises(ValueError, match=r"dynamic.onnx is quantised dynamically"):
         models.open(str(tmp_path / "dynamic.onnx"), (1, 2, 2), 2)
     assert models.open(str(tmp_path / "float.onnx"), (1, 2, 2), 2).base.number_type is None
