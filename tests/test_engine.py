@@ -239,7 +239,9 @@ def test_colour_images_give_the_same_counts_with_every_backend():
 def test_onnx_runtime_missing(network, monkeypatch):
     """It is asked for by name in vain, and not tried."""
     monkeypatch.setattr("rslib.backends.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="'onnxruntime' is not installed: pip install onnx onnxruntime"):
+    with pytest.raises(
+        ValueError, match="'onnxruntime' is not installed: pip install onnx onnxruntime"
+    ):
         Engine(network, 3, SHAPE, Plan("onnxruntime", rows=1024))
     assert fastest_plan(network, 3, SHAPE, repeats=1).backend in ("eager", "frozen")
 

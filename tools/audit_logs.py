@@ -387,7 +387,7 @@ def with_ours(source: Source, certificates: Path = ROOT / "data/certify") -> lis
                 "radii": radii,
                 "tables": [
                     [one.both, one.only_a, one.only_b, one.neither]
-                    for one in compare(ours, source.log(COHEN, log), radii).accuracies
+                    for one in compare(ours, source.log(COHEN, log), radii, common=True).accuracies
                 ],
             }
         )
