@@ -32,6 +32,7 @@ __all__ = [
     "NAMES",
     "PACKAGES",
     "Backend",
+    "CannotRun",
     "number_type",
     "offered",
 ]

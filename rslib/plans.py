@@ -143,8 +143,8 @@ def fastest_plan(
     start = default_plan(base, shape, device, threads, dtype, backend)
     choice, dtype = _offered(base, dtype, device, backend)
     candidates = [one for one in choice if backend or one.is_candidate(dtype, device)]
-    backends = [one.name for one in candidates if not one.is_slow_to_make]
-    slow_to_make = [one.name for one in candidates if one.is_slow_to_make]
+    backends = [one.name for one in candidates if backend or not one.is_slow_to_make]
+    slow_to_make = [one.name for one in candidates if one.name not in backends]
     trials = _Trials(base, num_classes, shape, repeats, start)
     best, each, sizes = None, math.inf, [start.rows // 2, *_below(start.rows // 2)]
     for rows in sizes:
@@ -156,7 +156,8 @@ def fastest_plan(
     if best is None:
         if trials.refused:
             raise _failed(trials.refused, shape)
-        return replace(start, rows=1)  # whoever uses it is told
+        # What was asked for may give way to another; else whoever uses it is told.
+        return start if backend else replace(start, rows=1)
     while True:
         sizes = [factor * best.rows for factor in (2, 4)]
         sizes = [size for size in sizes if size <= _MOST_ROWS and size * each <= _LONGEST_PASS]

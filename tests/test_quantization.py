@@ -344,6 +344,25 @@ def test_a_file_that_changes_after_it_was_opened_is_refused(
         Engine(base, 10, digits.shape, Plan(backend, "int8", rows=16, threads=threads))
 
 
+def test_a_backend_that_is_asked_for_is_timed_even_if_it_is_slow_to_make(
+    network, digits, monkeypatch
+):
+    entry = replace(backends.BACKENDS["eager"], is_slow_to_make=True)
+    monkeypatch.setitem(backends.BACKENDS, "eager", entry)
+    plan = plans.fastest_plan(network, 10, digits.shape, threads=1, backend="eager")
+    assert plan.backend == "eager" and plan.rows > 1
+
+
+def test_a_backend_that_gives_way_to_another_still_gets_whole_batches(digits):
+    class Branches(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :10] * (1 if x.sum() > -1e9 else 2)
+
+    plan = plans.fastest_plan(Branches(), 10, digits.shape, threads=1, backend="frozen")
+    assert plan == plans.default_plan(Branches(), digits.shape, threads=1, backend="frozen")
+    assert plan.rows > 1
+
+
 def test_a_backend_is_for_the_network_and_is_kept(base, network, digits):
     def ask(base, backend):
         return plans.fastest_plan(base, 10, digits.shape, threads=1, backend=backend)
