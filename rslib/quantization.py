@@ -198,6 +198,7 @@ def _export(network: nn.Module, example: np.ndarray) -> bytes:
         network.eval()
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings("ignore", "Constant folding", UserWarning)  # left undone
             warnings.simplefilter("error", torch.jit.TracerWarning)
             torch.onnx.export(
                 network,

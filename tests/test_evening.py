@@ -17,7 +17,7 @@ def shown(capsys, *arguments):
 
 def test_each_step_is_a_command_that_rslib_takes(capsys):
     steps = shown(capsys)
-    assert [step[0] for step in steps] == ["train", "train", "train", "quantize", "certify"] * 3
+    assert [step[0] for step in steps] == ["train", "train", "train", "quantize", "certify"] * 4
     for step in steps:
         assert cli._parser().parse_args(step).run
     options = cli._parser().parse_args(steps[4])
@@ -42,14 +42,14 @@ def test_one_network_begins_at_random_and_those_of_every_sigma_go_on_from_it(cap
     more = shown(capsys, "--sigma", "0.5", "--consistency", "9")
     steps += [cli._parser().parse_args(step) for step in more[:3]]
     firsts, seconds, others = steps[::3], steps[1::3], steps[2::3]
-    assert [step.sigma for step in others] == ["0.5", "0.25", "1.0", "0.5"]
+    assert [step.sigma for step in others] == ["0.5", "0.25", "1.0", "0.12", "0.5"]
     assert {step.sigma for step in firsts + seconds} == {"0.5"}
     assert {(step.start, step.epochs) for step in firsts} == {(None, None)}
     assert {step.start for step in seconds} == {firsts[0].out} == {step.out for step in firsts}
     assert {step.start for step in others} == {seconds[0].out} == {step.out for step in seconds}
     assert {(s.epochs, s.learning_rate, s.average) for s in seconds} == {(8, 0.05, True)}
     assert {(s.epochs, s.learning_rate, s.average) for s in others} == {(16, 0.05, True)}
-    assert len({step.out for step in others}) == 4 and not any(step.average for step in firsts)
+    assert len({step.out for step in others}) == 5 and not any(step.average for step in firsts)
 
 
 def test_bfloat16_is_for_training_and_only_where_asked(capsys):
@@ -61,9 +61,12 @@ def test_bfloat16_is_for_training_and_only_where_asked(capsys):
         assert {bool(one.bfloat16) for one in options} == {bool(asked)}
 
 
-def test_without_noise_there_is_nothing_to_certify(capsys):
-    *_, train = shown(capsys, "--sigma", "0")
-    assert train[0] == "train" and cli._parser().parse_args(train).sigma == "0"
+@pytest.mark.parametrize("epochs", [None, "3"])
+def test_without_noise_nothing_is_certified_and_nothing_learned_under_noise(epochs, capsys):
+    (train,) = shown(capsys, "--sigma", "0", *(["--epochs", epochs] if epochs else []))
+    options = cli._parser().parse_args(train)
+    assert (train[0], options.sigma, options.start, options.average) == ("train", "0", None, False)
+    assert options.epochs == (int(epochs) if epochs else None)
 
 
 def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(capsys):

@@ -1,0 +1,104 @@
+"""Ways to train, compared on training images held out: on digits, at tiny size."""
+
+import json
+
+import compare_recipes
+import numpy as np
+import pytest
+import torch
+
+from rslib import _files, datasets, runs
+from rslib.noise import GridGaussian, Purpose
+
+WAYS = {
+    "short": compare_recipes.Way(1),
+    "again": compare_recipes.Way(1),
+    "longer": compare_recipes.Way(4),
+    "mean": compare_recipes._goes_on("short", 2, average=True),
+}
+HELD_OUT, N = 60, 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("recipes")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    """Run the tool; returns its exit status."""
+    given = ["--data", "digits", "--model", "cnn", "--recipe", "digits", "--sigma", "0.25"]
+    given += ["--held-out", str(HELD_OUT), "--n", str(N), "--work", str(folder / "work")]
+    given += ["--backend", "quantized", "--out", str(folder / "out.json")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_recipes, "WAYS", WAYS)
+        yield lambda *more: compare_recipes.main([*given, *more])
+
+
+@pytest.fixture(scope="module")
+def result(run, folder):
+    assert run("--only", "mean") == 0
+    made = {path.name for path in (folder / "work").glob("*.safetensors")}
+    assert made == {"short.safetensors", "mean.safetensors"} and not (folder / "out.json").exists()
+    before = (folder / "work/mean.safetensors").stat().st_mtime_ns
+    assert run() == 0
+    assert (folder / "work/mean.safetensors").stat().st_mtime_ns == before  # not done again
+    return json.loads((folder / "out.json").read_text())
+
+
+def split():
+    options = compare_recipes._parser().parse_args(
+        ["--data", "digits", "--held-out", str(HELD_OUT), "--out", "x"]
+    )
+    return compare_recipes.split(options)
+
+
+def test_what_is_held_out_is_not_trained_on_and_has_as_many_of_each_class():
+    training, held_out, chosen = split()
+    whole = datasets.load("digits", "train")
+    assert len(training) + len(held_out) == len(whole) and len(held_out) == HELD_OUT
+    assert np.array_equal(whole.images[chosen], held_out.images)
+    assert set(np.bincount(held_out.labels)) == {HELD_OUT // 10}
+    # Every image is in one part: their multiset is that of the whole.
+    parts = np.concatenate([training.images, held_out.images]).reshape(len(whole), -1)
+    assert np.array_equal(
+        np.sort(parts @ np.arange(1, 65)), np.sort(whole.images.reshape(-1, 64) @ np.arange(1, 65))
+    )
+
+
+def test_a_run_says_what_was_held_out_and_how_each_way_was_trained(result):
+    assert result["format"] == compare_recipes.FORMAT
+    assert (result["held_out"], result["n"], result["sigma"]) == (HELD_OUT, N, "0.25")
+    assert result["examples_sha256"] == split()[1].digest()
+    assert list(result["ways"]) == list(WAYS)
+    for name, way in result["ways"].items():
+        assert way["start"] == WAYS[name].start and way["training"]["epochs"] == WAYS[name].epochs
+        assert len(way["noisy_accuracy"]) == len(way["seconds"]) == WAYS[name].epochs
+        assert len(way["right"]) == HELD_OUT and all(0 <= k <= N for k in way["right"])
+    assert result["ways"]["mean"]["training"]["average"] is True
+
+
+def test_equal_networks_get_equal_votes_and_better_ones_more(result):
+    ways = result["ways"]
+    assert ways["short"]["right"] == ways["again"]["right"]  # the same noise
+    assert ways["short"]["sha256"] == ways["again"]["sha256"]
+    assert sum(ways["longer"]["right"]) > sum(ways["short"]["right"])
+
+
+def test_the_votes_are_those_of_a_plain_loop(result, folder):
+    _, held_out, chosen = split()
+    path = folder / "work/longer.int8.onnx"
+    assert result["ways"]["longer"]["sha256"] == _files.sha256(path)
+    base = runs.open_model(path, held_out.shape, 10).network
+    noise = GridGaussian("0.25", held_out.step)
+    for row in range(5):
+        at = noise.prepare(torch.from_numpy(held_out.images[row]))
+        noisy = torch.empty((N, *held_out.shape))
+        noise.stream(at, compare_recipes.VOTE, Purpose.PREDICTION, chosen[row]).fill(noisy)
+        right = int((base(noisy).argmax(1) == held_out.labels[row]).sum())
+        assert right == result["ways"]["longer"]["right"][row]
+
+
+def test_a_way_that_there_is_not_is_named(run):
+    with pytest.raises(SystemExit, match=r"--only must name some of short, .*, got 'other'"):
+        run("--only", "other")
