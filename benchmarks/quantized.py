@@ -70,6 +70,7 @@ def taught(name: str, shape: tuple, classes: int, sigma: str, step: str):
     torch.manual_seed(0)
     network = models.build(name, shape, classes)
     training.train(network, dataset, float(sigma), epochs=6, batch_size=50)
+    network.to(memory_format=torch.contiguous_format)  # training leaves channels last
     return network, dataset
 
 
