@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rslib import datasets, progress, records
 from rslib._rows import seen
+from rslib.backends import BACKENDS
 from rslib.datasets import Dataset
 from rslib.engine import Plan
 from rslib.noise import Purpose
@@ -96,7 +97,8 @@ def replay(
     Raises
     ------
     ValueError
-        If a file, the data set or the model cannot be read, or the model is not the file's.
+        If a file, the data set or the model cannot be read, the model is not the file's, or what
+        ran it is not installed.
     """
     file = records.read_certificates(path)
     manifest, where = file.manifest, file.path
@@ -120,7 +122,13 @@ def replay(
         for row in file.rows
         if row.label != dataset.labels[row.idx]
     ]
-    smoothed = _as_certified(manifest, where.parent, dataset, model, weights)
+    plan = Plan.from_dict(manifest.plan)
+    # Another program rounds otherwise: its counts would say nothing of the file's.
+    if reason := BACKENDS[plan.backend].missing():
+        raise ValueError(
+            f"{where}: its counts are those of a program that is missing here: {reason}"
+        )
+    smoothed = _as_certified(manifest, plan, where.parent, dataset, model, weights)
     chosen = random.SystemRandom().sample(file.rows, min(rows, len(file.rows)))
     with progress.bar(len(chosen), "images") as bar:
         for row in chosen:
@@ -139,6 +147,7 @@ def _dataset_of(described: DatasetEntry, root: str | os.PathLike | None) -> Data
 
 def _as_certified(
     manifest: Manifest,
+    plan: Plan,
     folder: Path,
     dataset: Dataset,
     model: OpenedModel | str | None = None,
@@ -158,7 +167,7 @@ def _as_certified(
         manifest.sigma,
         noise=manifest.noise.kind,
         seed=manifest.seed,
-        plan=Plan.from_dict(manifest.plan),
+        plan=plan,
     )
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import safetensors.torch
 import torch
 
 import rslib
-from rslib import _files, cli, records, runs, training, verifier
+from rslib import _files, backends, cli, records, runs, training, verifier
 
 ROOT = Path(__file__).parents[1]
 UNSEEDED = "without --seed"
@@ -232,6 +233,16 @@ def test_verify_fails_on_one_changed_radius(certified):
 def test_replay_draws_the_same_counts(certified, capsys):
     assert cli.main(["verify", str(certified), "--replay", "3"]) == 0
     assert "identical counts when drawn again" in capsys.readouterr().out
+
+
+def test_replay_names_the_file_whose_backend_is_missing(certified, capsys, monkeypatch):
+    name = records.Manifest.read(certified.with_suffix(".json")).plan["backend"]
+    lacking = replace(backends.BACKENDS[name], packages=("not_installed",))
+    monkeypatch.setitem(backends.BACKENDS, name, lacking)
+    assert cli.main(["verify", str(certified), "--replay", "1"]) == 2
+    said = capsys.readouterr().err
+    assert f"{certified}: its counts are those of a program that is missing here" in said
+    assert "pip install not_installed" in said
 
 
 def test_replay_notices_a_row_that_was_not_drawn(certified, capsys):
