@@ -99,6 +99,19 @@ def test_the_votes_are_those_of_a_plain_loop(result, folder):
         assert right == result["ways"]["longer"]["right"][row]
 
 
+def test_networks_of_another_split_or_way_are_refused(result, run, folder, monkeypatch):
+    """They may have been trained on what is held out now."""
+    before = (folder / "out.json").read_bytes()
+    with pytest.raises(SystemExit, match="held_out is 60 there, 70 now; name another --work"):
+        run("--held-out", "70")
+    with pytest.raises(SystemExit, match=r"sigma is '0\.25' there, '0\.5' now"):
+        run("--sigma", "0.5")
+    monkeypatch.setitem(WAYS, "longer", compare_recipes.Way(5))
+    with pytest.raises(SystemExit, match=r"longer.safetensors: epochs is 4 there, 5 now"):
+        run()
+    assert (folder / "out.json").read_bytes() == before
+
+
 def test_a_way_that_there_is_not_is_named(run):
     with pytest.raises(SystemExit, match=r"--only must name some of short, .*, got 'other'"):
         run("--only", "other")

@@ -91,7 +91,7 @@ def test_only_what_still_stands_is_attacked(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gpu_runs.datasets, "load", load)
     monkeypatch.setattr(gpu_runs.attacks, "pgd_l2", blacken)
-    opened = types.SimpleNamespace(network=Known(loaded))
+    opened = types.SimpleNamespace(network=Known(loaded), sha256="0", manifest={})
     monkeypatch.setattr(gpu_runs.runs, "open_model", lambda *_: opened)
     assert run(tmp_path, "attack") == 0
     rows = session(tmp_path, "cifar10-jpeg-cnn-attack")["rows"]
@@ -108,8 +108,10 @@ def test_attack_of_given_weights_trains_none(tmp_path):
     assert run(tmp_path / "a", "attack") == 0
     (weights,) = (tmp_path / "a").rglob("*.safetensors")
     assert run(tmp_path / "b", "attack", "--weights", str(weights)) == 0
-    first, second = (session(tmp_path / x, "cifar10-jpeg-cnn-attack")["rows"] for x in "ab")
-    assert first == second and not list((tmp_path / "b").rglob("*.safetensors"))
+    first, second = (session(tmp_path / x, "cifar10-jpeg-cnn-attack") for x in "ab")
+    assert first["model_sha256"] == second["model_sha256"] == _files.sha256(weights)
+    assert first["trained_at"] == second["trained_at"] == "0"
+    assert first["rows"] == second["rows"] and not list((tmp_path / "b").rglob("*.safetensors"))
 
 
 def test_imagenet_time(tmp_path):

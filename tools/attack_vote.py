@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rslib import _files, attacks, datasets, runs
+from rslib import _files, attacks, backends, datasets, runs
 from rslib.decisions import ABSTAIN
 from rslib.engine import Plan
 from rslib.records import Row, read_certificates
@@ -61,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     plan = Plan.from_dict(m["plan"])
     smoothed = runs.smooth(certified, dataset, m["sigma"], seed=options.seed, plan=plan)
     correct = [row for row in file.rows if row.correct and row.radius > 0][: options.images]
-    about = _files.provenance(shlex.join(["tools/attack_vote.py", *given]))
+    command = shlex.join(["tools/attack_vote.py", *given])
+    about = _files.provenance(command, optional=backends.PACKAGES)
     for row in correct[len(rows) :]:
         began, number = time.monotonic(), count(1000 * row.idx)
 

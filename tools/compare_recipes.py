@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rslib import _files, datasets, runs, weights
+from rslib import _files, backends, datasets, runs, weights
 from rslib.datasets import Dataset
 from rslib.noise import Purpose
 
@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     training, held_out, chosen = split(options)
+    _same_work(options, held_out)
     found = {}
     for name in needed(options.only or list(WAYS)):
         print(f"{name}: {len(training)} images", flush=True)
@@ -72,7 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
         "split_seed": SPLIT,
         "n": options.n,
         "seed": VOTE,
-        **_files.provenance(shlex.join(["tools/compare_recipes.py", *given])),
+        **_files.provenance(
+            shlex.join(["tools/compare_recipes.py", *given]), optional=backends.PACKAGES
+        ),
     }
     text = json.dumps(head, indent=1).removesuffix("\n}")
     lines = ",\n  ".join(f"{json.dumps(name)}: {json.dumps(way)}" for name, way in found.items())
@@ -94,6 +97,21 @@ def split(options: argparse.Namespace) -> tuple[Dataset, Dataset, list[int]]:
     return train, held_out, chosen
 
 
+def _same_work(options: argparse.Namespace, held_out: Dataset) -> None:
+    """Raise where the networks kept are of another split or setting: they may know its images."""
+    path = options.work / "settings.json"
+    names = ("data", "sigma", "model", "recipe", "bfloat16")
+    settings = {name: getattr(options, name) for name in names}
+    settings |= {"held_out": len(held_out), "examples_sha256": held_out.digest()}
+    earlier = json.loads(path.read_text()) if path.exists() else settings
+    for name, value in settings.items():
+        if earlier.get(name) != value:
+            was = earlier.get(name)
+            raise SystemExit(f"{path}: {name} is {was!r} there, {value!r} now; name another --work")
+    options.work.mkdir(parents=True, exist_ok=True)
+    _files.replace(path, lambda file: file.write(json.dumps(settings).encode()))
+
+
 def needed(names: list[str]) -> list[str]:
     """These ways and those that they go on from, in the order of `WAYS`."""
     wanted = set(names)
@@ -109,6 +127,10 @@ def train(name: str, dataset: Dataset, options: argparse.Namespace) -> Path:
     """The file of a way's float weights, trained where it is not there yet."""
     way, out = WAYS[name], options.work / f"{name}.safetensors"
     if out.exists():
+        made = json.loads(out.with_suffix(".json").read_text())["training"]
+        for key, value in {"epochs": way.epochs, **way.changes}.items():
+            if made[key] != value:
+                raise SystemExit(f"{out}: {key} is {made[key]!r} there, {value!r} now; delete it")
         return out
     weights.train(
         dataset,

@@ -102,9 +102,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for sigma in options.sigma:
         for made, step in commands(sigma, options):
-            print(shlex.join(["rslib", *step]), flush=True)
             # A certificate file is there from its first row on: its command knows what is left.
-            if options.show or (made.exists() and step[0] != "certify"):
+            if made.exists() and step[0] != "certify" and not options.show:
+                print(f"# {made} is there", flush=True)
+                continue
+            print(shlex.join(["rslib", *step]), flush=True)
+            if options.show:
                 continue
             code = subprocess.run(shares(step, options.cores), check=False).returncode
             if code:

@@ -115,8 +115,8 @@ def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
         return name, {}, code
     dataset = datasets.load(options.data, "test", options.root)
     chosen = np.arange(len(dataset))[:: 1 if options.tiny else max(1, len(dataset) // 500)]
-    network = runs.open_model(weights, dataset.shape, dataset.num_classes).network
-    network = network.to(options.device).eval()
+    opened = runs.open_model(weights, dataset.shape, dataset.num_classes)
+    network = opened.network.to(options.device).eval()
     x = torch.from_numpy(dataset.images[chosen]).to(options.device)
     y = torch.from_numpy(dataset.labels[chosen]).to(options.device)
     steps, restarts = (20, 1) if options.tiny else (options.steps, options.restarts)
@@ -135,9 +135,9 @@ def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
         print(f"radius {radius}: {int(standing.sum())} of {len(chosen)} stand", flush=True)
         rows.append({"radius": radius, "robust_accuracy_at_most": float(standing.float().mean()),
                      "standing": chosen[standing.cpu().numpy()].tolist()})  # fmt: skip
-    results = {"model_sha256": _files.sha256(weights), "images": _images_sha256(options),
-               "examples": chosen.tolist(), "steps": steps, "restarts": restarts,
-               "step_length": "2.5 radius / steps", "rows": rows}  # fmt: skip
+    results = {"model_sha256": opened.sha256, "trained_at": opened.manifest.get("sigma"),
+               "images": _images_sha256(options), "examples": chosen.tolist(), "steps": steps,
+               "restarts": restarts, "step_length": "2.5 radius / steps", "rows": rows}  # fmt: skip
     return name, results, 0
 
 
