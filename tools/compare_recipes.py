@@ -46,6 +46,7 @@ WAYS = {
     "cycle-12": Way(12),
     "cycle-20": Way(20),
     "cycle-12-8": _goes_on("cycle-12", 8),
+    "cycle-12-8-16": _goes_on("cycle-12-8", 16),
     "mean-8": _goes_on("cycle-12", 8, average=True),
     "mean-16": _goes_on("mean-8", 16, average=True),
     "resnet20-12": Way(12, model="resnet20"),
