@@ -1,7 +1,8 @@
 """Eight bits beside float32 and a plain loop, one network under one noise, in one run.
 
 Speed does not depend on what a network has learned, so it learns little (`taught`). Each figure is
-the median of interleaved repeats on one thread, each program with batches of its own best size.
+the median of interleaved repeats on one thread. The library's programs get batches of the size that
+suits each best; the plain loop has those of 1,000 of the first implementation.
 
     python -m benchmarks.quantized [--repeats 5]
 """
@@ -152,7 +153,9 @@ def measured(
         repeats,
         "cpu",
     )
-    seconds["rounding"] = rounding_share(path, noisy[: sizes["int8"]]) * seconds["forward"]
+    seconds["rounding"] = (
+        rounding_share(path, np.resize(noisy, (sizes["int8"], *shape))) * seconds["forward"]
+    )
     return {
         "model": name,
         "n": n,

@@ -1,6 +1,7 @@
 """Ways to train, compared on training images held out: on digits, at tiny size."""
 
 import json
+from dataclasses import replace
 
 import compare_recipes
 import numpy as np
@@ -102,14 +103,57 @@ def test_the_votes_are_those_of_a_plain_loop(result, folder):
 def test_networks_of_another_split_or_way_are_refused(result, run, folder, monkeypatch):
     """They may have been trained on what is held out now."""
     before = (folder / "out.json").read_bytes()
-    with pytest.raises(SystemExit, match="held_out is 60 there, 70 now; name another --work"):
+    with pytest.raises(SystemExit, match=r"short.safetensors: without_sha256 is .*name another"):
         run("--held-out", "70")
     with pytest.raises(SystemExit, match=r"sigma is '0\.25' there, '0\.5' now"):
         run("--sigma", "0.5")
-    monkeypatch.setitem(WAYS, "longer", compare_recipes.Way(5))
-    with pytest.raises(SystemExit, match=r"longer.safetensors: epochs is 4 there, 5 now"):
+    for way, text in (
+        (replace(WAYS["longer"], epochs=5), "epochs is 4 there, 5 now; delete longer"),
+        (replace(WAYS["longer"], model="mlp"), "model is 'cnn' there, 'mlp' now"),
+        (replace(WAYS["longer"], changes={"average": True}), "average is None there, True now"),
+        (replace(WAYS["longer"], start="short"), "start is None there, 'short' now"),
+    ):
+        with monkeypatch.context() as patch, pytest.raises(SystemExit, match=text):
+            patch.setitem(WAYS, "longer", way)
+            run()
+    kept = folder / "work/longer.way.json"
+    content = kept.read_bytes()
+    kept.unlink()  # nobody knows what it was trained on
+    with pytest.raises(SystemExit, match=r"longer\.safetensors: data is None there"):
         run()
+    kept.write_bytes(content)
     assert (folder / "out.json").read_bytes() == before
+
+
+def test_a_network_that_was_deleted_is_trained_rounded_and_asked_anew(result, run, folder):
+    work, changed = folder / "work", {**WAYS, "longer": replace(WAYS["longer"], epochs=1)}
+    before = {p.name: p.read_bytes() for p in work.iterdir()}
+    for path in work.glob("longer.s*"):
+        path.unlink()  # the eight-bit file and the votes stay
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_recipes, "WAYS", changed)
+        assert run("--only", "longer") == 0
+    votes = json.loads((work / "longer.votes.json").read_text())
+    assert votes["right"] == result["ways"]["short"]["right"]
+    for name, content in before.items():
+        (work / name).write_bytes(content)
+
+
+def test_another_program_is_asked_anew(result, run, folder):
+    pytest.importorskip("openvino")
+    assert run("--only", "short", "--backend", "openvino") == 0
+    votes = json.loads((folder / "work/short.votes.json").read_text())
+    assert votes["plan"]["backend"] == "openvino"
+    assert result["ways"]["short"]["plan"]["backend"] == "quantized"
+
+
+@pytest.mark.parametrize(
+    ("more", "text"), [(["--n", "0"], "at least 1, got 0"), (["--backend", "x"], "invalid choice")]
+)
+def test_bad_arguments_are_named_before_anything_is_trained(more, text, run, capsys):
+    with pytest.raises(SystemExit):
+        run(*more)
+    assert text in capsys.readouterr().err
 
 
 def test_a_way_that_there_is_not_is_named(run):

@@ -69,6 +69,12 @@ def test_without_noise_nothing_is_certified_and_nothing_learned_under_noise(epoc
     assert options.epochs == (int(epochs) if epochs else None)
 
 
+def test_without_noise_there_is_nothing_to_be_consistent_about(capsys):
+    with pytest.raises(SystemExit):
+        shown(capsys, "--sigma", "0", "--consistency", "10")
+    assert "argument --consistency: is for networks that see noise" in capsys.readouterr().err
+
+
 def test_the_fixed_protocol_is_of_the_same_network_and_beside_its_certificates(capsys):
     (*made, plain), (*same, fixed) = (
         shown(capsys, "--sigma", "0.5", *more) for more in ([], ["--fixed"])

@@ -7,7 +7,7 @@ import gpu_runs
 import pytest
 import torch
 
-from rslib import _files, records, verifier
+from rslib import _files, models, records, verifier
 
 
 def run(out, *arguments):
@@ -91,7 +91,7 @@ def test_only_what_still_stands_is_attacked(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gpu_runs.datasets, "load", load)
     monkeypatch.setattr(gpu_runs.attacks, "pgd_l2", blacken)
-    opened = types.SimpleNamespace(network=Known(loaded), sha256="0", manifest={})
+    opened = types.SimpleNamespace(network=Known(loaded), name="cnn", sha256="0", manifest={})
     monkeypatch.setattr(gpu_runs.runs, "open_model", lambda *_: opened)
     assert run(tmp_path, "attack") == 0
     rows = session(tmp_path, "cifar10-jpeg-cnn-attack")["rows"]
@@ -112,6 +112,16 @@ def test_attack_of_given_weights_trains_none(tmp_path):
     assert first["model_sha256"] == second["model_sha256"] == _files.sha256(weights)
     assert first["trained_at"] == second["trained_at"] == "0"
     assert first["rows"] == second["rows"] and not list((tmp_path / "b").rglob("*.safetensors"))
+
+
+def test_weights_of_another_network_are_not_attacked_under_a_wrong_name(tmp_path):
+    path = tmp_path / "mlp.safetensors"
+    models.save_weights(models.build("mlp", (3, 32, 32), 10), path)
+    described = {"name": "mlp", "sha256": _files.sha256(path)}
+    manifest = {"format": records.MODEL_FORMAT, "model": described, "sigma": "0"}
+    records.write_manifest(path.with_suffix(".json"), manifest)
+    with pytest.raises(ValueError, match="weights must be of --model cnn in floats, got mlp"):
+        run(tmp_path / "a", "attack", "--weights", str(path))
 
 
 def test_imagenet_time(tmp_path):

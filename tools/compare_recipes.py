@@ -21,6 +21,7 @@ from typing import Any
 from rslib import _files, backends, datasets, runs, weights
 from rslib.datasets import Dataset
 from rslib.noise import Purpose
+from rslib.smoothing import SmoothedClassifier
 
 FORMAT = "rslib-recipes/1"
 RATE = 0.05  # of going on, a quarter of the recipe's peak
@@ -56,10 +57,10 @@ WAYS = {
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     given = sys.argv[1:] if arguments is None else arguments
+    names = needed(options.only or list(WAYS))
     training, held_out, chosen = split(options)
-    _same_work(options, held_out)
     found = {}
-    for name in needed(options.only or list(WAYS)):
+    for name in names:
         print(f"{name}: {len(training)} images", flush=True)
         found[name] = judged(name, training, held_out, chosen, options)
         print(f"  {sum(found[name]['right']) / len(held_out) / options.n:.4f} right", flush=True)
@@ -71,9 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         "sigma": options.sigma,
         "held_out": len(held_out),
         "examples_sha256": held_out.digest(),
-        "split_seed": SPLIT,
         "n": options.n,
-        "seed": VOTE,
+        "seeds": {"split": SPLIT, "train": TRAIN, "quantize": QUANTIZE, "vote": VOTE},
         **_files.provenance(
             shlex.join(["tools/compare_recipes.py", *given]), optional=backends.PACKAGES
         ),
@@ -98,21 +98,6 @@ def split(options: argparse.Namespace) -> tuple[Dataset, Dataset, list[int]]:
     return train, held_out, chosen
 
 
-def _same_work(options: argparse.Namespace, held_out: Dataset) -> None:
-    """Raise where the networks kept are of another split or setting: they may know its images."""
-    path = options.work / "settings.json"
-    names = ("data", "sigma", "model", "recipe", "bfloat16")
-    settings = {name: getattr(options, name) for name in names}
-    settings |= {"held_out": len(held_out), "examples_sha256": held_out.digest()}
-    earlier = json.loads(path.read_text()) if path.exists() else settings
-    for name, value in settings.items():
-        if earlier.get(name) != value:
-            was = earlier.get(name)
-            raise SystemExit(f"{path}: {name} is {was!r} there, {value!r} now; name another --work")
-    options.work.mkdir(parents=True, exist_ok=True)
-    _files.replace(path, lambda file: file.write(json.dumps(settings).encode()))
-
-
 def needed(names: list[str]) -> list[str]:
     """These ways and those that they go on from, in the order of `WAYS`."""
     wanted = set(names)
@@ -124,20 +109,50 @@ def needed(names: list[str]) -> list[str]:
     return [name for name in WAYS if name in wanted]
 
 
-def train(name: str, dataset: Dataset, options: argparse.Namespace) -> Path:
-    """The file of a way's float weights, trained where it is not there yet."""
+def described(name: str, held_out: Dataset, options: argparse.Namespace) -> dict:
+    """All that decides a way's network, beside the images that are there."""
+    way = WAYS[name]
+    start = options.work / f"{way.start}.safetensors"
+    return {
+        "data": options.data,
+        "without_sha256": held_out.digest(),
+        "sigma": options.sigma,
+        "model": way.model or options.model,
+        "start": way.start,
+        "start_sha256": _files.sha256(start) if way.start else None,
+        "recipe": options.recipe,
+        "seed": TRAIN,
+        "bfloat16": options.bfloat16,
+        "epochs": way.epochs,
+        **way.changes,
+    }
+
+
+def train(name: str, dataset: Dataset, held_out: Dataset, options: argparse.Namespace) -> Path:
+    """The file of a way's float weights, trained where it is not there yet.
+
+    What is there must be of the same way and the same split: a network of another one may have
+    been trained on what is held out now.
+    """
     way, out = WAYS[name], options.work / f"{name}.safetensors"
-    if out.exists():
-        made = json.loads(out.with_suffix(".json").read_text())["training"]
-        for key, value in {"epochs": way.epochs, **way.changes}.items():
-            if made[key] != value:
-                raise SystemExit(f"{out}: {key} is {made[key]!r} there, {value!r} now; delete it")
+    asked, kept = described(name, held_out, options), options.work / f"{name}.way.json"
+    earlier = json.loads(kept.read_text()) if kept.exists() else {}
+    begun = out.exists() or out.with_suffix(".checkpoint").exists()
+    if begun and earlier != asked:
+        key = next(key for key in asked | earlier if earlier.get(key) != asked.get(key))
+        raise SystemExit(
+            f"{out}: {key} is {earlier.get(key)!r} there, {asked.get(key)!r} now; delete "
+            f"{name}.* there, or name another --work"
+        )
+    if out.exists() and out.with_suffix(".json").exists():
         return out
+    options.work.mkdir(parents=True, exist_ok=True)
+    _files.replace(kept, lambda file: file.write(json.dumps(asked).encode()))
     weights.train(
         dataset,
         out,
         options.sigma,
-        model=way.model or options.model,
+        model=asked["model"],
         start=options.work / f"{way.start}.safetensors" if way.start else None,
         recipe=options.recipe,
         changes={"epochs": way.epochs, "bfloat16": options.bfloat16, **way.changes},
@@ -146,6 +161,7 @@ def train(name: str, dataset: Dataset, options: argparse.Namespace) -> Path:
         threads=options.threads,
         checkpoint=out.with_suffix(".checkpoint"),
         log_file=out.with_suffix(".jsonl"),
+        overwrite=True,
         command=f"tools/compare_recipes.py --only {name}",
     )
     return out
@@ -155,44 +171,56 @@ def judged(
     name: str, training: Dataset, held_out: Dataset, chosen: list[int], options: argparse.Namespace
 ) -> dict:
     """How a way trained, and how many votes for each held-out image its network gets right."""
-    trained = train(name, training, options)
+    trained = train(name, training, held_out, options)
     rounded, votes = trained.with_suffix(".int8.onnx"), trained.with_suffix(".votes.json")
-    if not rounded.exists():
-        weights.quantize(trained, training, rounded, options.sigma, seed=QUANTIZE)
+    made = json.loads(trained.with_suffix(".json").read_text())
+    about = rounded.with_suffix(".json")
+    of = json.loads(about.read_text())["quantized_from"]["sha256"] if about.exists() else None
+    if of != made["model"]["sha256"] or not rounded.exists():
+        weights.quantize(trained, training, rounded, options.sigma, seed=QUANTIZE, overwrite=True)
     model = runs.open_model(rounded, held_out.shape, held_out.num_classes)
-    asked = {"sha256": model.sha256, "n": options.n, "examples_sha256": held_out.digest()}
+    plan = runs.choose_plan(
+        model, held_out, rows=options.n, backend=options.backend, dtype="int8",
+        threads=options.threads,
+    )  # fmt: skip
+    asked = {
+        "sha256": model.sha256,
+        "n": options.n,
+        "seed": VOTE,
+        "sigma": options.sigma,
+        "examples_sha256": held_out.digest(),
+        "plan": plan.to_dict(),
+    }
     earlier = json.loads(votes.read_text()) if votes.exists() else {}
     if {key: earlier.get(key) for key in asked} != asked:
-        earlier = asked | vote(model, held_out, chosen, options)
+        smoothed = runs.smooth(model, held_out, options.sigma, seed=VOTE, plan=plan)
+        earlier = asked | vote(smoothed, held_out, chosen, options.n)
         _files.replace(votes, lambda file: file.write(json.dumps(earlier).encode()))
-    made = json.loads(trained.with_suffix(".json").read_text())
     log = [json.loads(line) for line in trained.with_suffix(".jsonl").read_text().splitlines()]
     return {
         "model": made["model"]["name"],
         "start": WAYS[name].start,
-        "training": {k: v for k, v in made["training"].items() if k not in ("final", "start")},
+        "training": {k: v for k, v in made["training"].items() if k != "final"},
         "noisy_accuracy": [entry["noisy_accuracy"] for entry in log],
         "seconds": [entry["seconds"] for entry in log],
         **{key: earlier[key] for key in ("sha256", "plan", "vote_s", "right")},
     }
 
 
-def vote(
-    model: runs.OpenedModel, held_out: Dataset, chosen: list[int], options: argparse.Namespace
-) -> dict:
+def vote(smoothed: SmoothedClassifier, held_out: Dataset, chosen: list[int], n: int) -> dict:
     """For each image how many of its noisy copies the network labels rightly."""
     began = time.monotonic()
-    plan = runs.choose_plan(
-        model, held_out, rows=options.n, backend=options.backend, dtype="int8",
-        threads=options.threads,
-    )  # fmt: skip
-    smoothed = runs.smooth(model, held_out, options.sigma, seed=VOTE, plan=plan)
     right = [
-        int(smoothed.counts(x, options.n, Purpose.PREDICTION, index)[label])
+        int(smoothed.counts(x, n, Purpose.PREDICTION, index)[label])
         for x, label, index in zip(held_out.images, held_out.labels, chosen, strict=True)
     ]
-    taken = round(time.monotonic() - began, 1)
-    return {"plan": plan.to_dict(), "vote_s": taken, "right": right}
+    return {"vote_s": round(time.monotonic() - began, 1), "right": right}
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -205,9 +233,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="wide", help="where a way names none")
     parser.add_argument("--recipe", default="evening", help="default %(default)s")
     parser.add_argument("--bfloat16", action="store_true", help="as for tools/evening.py")
-    parser.add_argument("--held-out", type=int, default=5000, help="images (default %(default)s)")
-    parser.add_argument("--n", type=int, default=100, help="votes an image (default %(default)s)")
-    parser.add_argument("--backend", help="that votes, e.g. openvino")
+    parser.add_argument(
+        "--held-out", type=_count, default=5000, help="images (default %(default)s)"
+    )
+    parser.add_argument("--n", type=_count, default=100, help="votes an image (default 100)")
+    own = [name for name, one in backends.BACKENDS.items() if one.brings_its_type]
+    parser.add_argument("--backend", choices=own, default="quantized", help="default %(default)s")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="+", metavar="WAY", help="these and what they go on from")
     parser.add_argument("--work", type=Path, default=Path(".local/recipes"), help="for networks")

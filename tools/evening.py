@@ -89,7 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="wide")
     parser.add_argument("--recipe", default="evening")
     parser.add_argument("--consistency", metavar="WEIGHT", help="of the regularisation, e.g. 10")
-    parser.add_argument("--epochs", help=f"of one sigma alone (default {EPOCHS['own']})")
+    parser.add_argument(
+        "--epochs", help=f"of one sigma alone (default {EPOCHS['own']}; 12 without noise)"
+    )
     parser.add_argument(
         "--bfloat16", action="store_true", help="train faster where the processor has AMX"
     )
@@ -100,6 +102,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--show", action="store_true", help="show the commands and run none")
     options = parser.parse_args(arguments)
+    if options.consistency and "0" in options.sigma:
+        parser.error("argument --consistency: is for networks that see noise, not for --sigma 0")
     for sigma in options.sigma:
         for made, step in commands(sigma, options):
             # A certificate file is there from its first row on: its command knows what is left.

@@ -116,6 +116,11 @@ def attack(options: argparse.Namespace) -> tuple[str, dict, int]:
     dataset = datasets.load(options.data, "test", options.root)
     chosen = np.arange(len(dataset))[:: 1 if options.tiny else max(1, len(dataset) // 500)]
     opened = runs.open_model(weights, dataset.shape, dataset.num_classes)
+    if opened.name != options.model or not isinstance(opened.network, torch.nn.Module):
+        what = opened.name + (
+            "" if isinstance(opened.network, torch.nn.Module) else " in eight bits"
+        )
+        raise ValueError(f"weights must be of --model {options.model} in floats, got {what}")
     network = opened.network.to(options.device).eval()
     x = torch.from_numpy(dataset.images[chosen]).to(options.device)
     y = torch.from_numpy(dataset.labels[chosen]).to(options.device)
