@@ -95,8 +95,7 @@ def function_made_ready(
     ready = Ready(run, example, num_classes, dtype, backend)
     if answers is not base:
         itself = replace(ready, run=lambda batch: base(batch.to(dtype)))
-        # Two programs round a network of eight bits in different places.
-        if not _probes.agree(_scores_of(itself), _scores_of(ready), torch.bfloat16):
+        if not _probes.agree_as_programs(_scores_of(itself), _scores_of(ready)):
             raise CannotRun(
                 f"backend {backend.name!r} computes another function than the network does by "
                 "itself: choose another backend"

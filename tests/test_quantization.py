@@ -319,6 +319,16 @@ def test_what_openvino_computes_otherwise_is_left_to_the_other(network, noisy, d
         assert torch.equal(answers(images).argmax(1), base(images).argmax(1))
 
 
+def test_a_deep_network_is_not_taken_for_another_by_its_rounding(tmp_path):
+    """Twenty layers of random weights: all images of one kind get nearly the same scores."""
+    pytest.importorskip("openvino")
+    torch.manual_seed(0)
+    network, path = models.build("resnet20", (3, 32, 32), 10).eval(), tmp_path / "deep.onnx"
+    quantization.quantize(network, torch.rand(100, 3, 32, 32).numpy(), path)
+    base = models.open(str(path), (3, 32, 32), 10).base
+    assert Engine(base, 10, (3, 32, 32), OPENVINO).plan.backend == "openvino"
+
+
 def test_another_function_is_refused_whatever_the_version(base, digits, monkeypatch):
     entry = replace(
         backends.BACKENDS["openvino"],
