@@ -140,7 +140,12 @@ def test_a_run_goes_on_with_the_function_that_it_was_begun_with(tmp_path, monkey
 
 
 def test_a_random_function_may_be_gone_on_with(tmp_path, model):
-    """Its answers under the same noise are others each time, and most of them the same."""
+    """Its answers under the same noise are others each time, and most of them the same.
+
+    Without a seed it fails in about one run of six: where two votes happen to be equal, the
+    function is not seen to be random, and a third that differs by much is held against it.
+    """
+    torch.manual_seed(0)
 
     def random(x):
         scores = bright(x)
