@@ -60,8 +60,8 @@ def rounding_share(path: Path, batch: np.ndarray) -> float:
 def taught(name: str, shape: tuple, classes: int, sigma: str, step: str):
     """A network that tells random patterns apart under noise, and copies of them.
 
-    One of random weights would do for the time, but it gives all images nearly the same scores:
-    beside these, what two programs round otherwise looks like two functions.
+    One of random weights would do for the time, but it gives all images nearly the same scores, and
+    whether two programs compute one network is seen better where scores vary.
     """
     generator = torch.Generator().manual_seed(0)
     levels = int(step.split("/")[1])
