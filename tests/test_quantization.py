@@ -324,7 +324,8 @@ def test_a_deep_network_is_not_taken_for_another_by_its_rounding(tmp_path):
     pytest.importorskip("openvino")
     torch.manual_seed(0)
     network, path = models.build("resnet20", (3, 32, 32), 10).eval(), tmp_path / "deep.onnx"
-    quantization.quantize(network, torch.rand(100, 3, 32, 32).numpy(), path)
+    noisy = torch.rand(3, 32, 32) + 0.5 * torch.randn(100, 3, 32, 32)
+    quantization.quantize(network, noisy.numpy(), path)
     base = models.open(str(path), (3, 32, 32), 10).base
     assert Engine(base, 10, (3, 32, 32), OPENVINO).plan.backend == "openvino"
 
